@@ -1,0 +1,145 @@
+//! The port for kept messages: one transaction stores a batch, numbers it, and moves the partition's position.
+//!
+//! Knows no bus and no policy: partitions, owners and retention come as arguments.
+
+mod sqlite;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use crate::message::{Destination, Epoch, Message};
+pub use sqlite::{SqliteSettings, SqliteStore};
+
+/// A partition of the events log, in the words of the store: `log` names one incarnation of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartitionKey {
+    pub log: Arc<str>,
+    pub topic: Arc<str>,
+    pub number: u32,
+}
+
+/// What proves that a writer owns a partition; each claim makes the ones before it void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Owner(pub Uuid);
+
+/// What a new owner finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The offset after the last one stored; 0 if nothing ever was.
+    pub next: u64,
+    pub epoch: Epoch,
+}
+
+/// A batch of one partition, offsets rising.
+#[derive(Debug, Clone)]
+pub struct Append {
+    pub partition: PartitionKey,
+    pub owner: Owner,
+    pub messages: Vec<(u64, Arc<Message>)>,
+    /// The offset after the last record of the batch, also if that record holds no message to store.
+    pub end: u64,
+}
+
+/// What became of one message of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// Stored now, or stored from this very offset before (the batch is read again after a crash): broadcast it.
+    Stored { epoch: Epoch, sequence: u64 },
+    /// Its id was stored from another offset: a client's retry.
+    Known { epoch: Epoch, sequence: u64 },
+    /// Below the partition's position and its id is not known (any more): passed over before, or its id outlived the window.
+    PassedOver,
+}
+
+/// What is kept of a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    pub epoch: Epoch,
+    /// The sequence of the newest message ever stored; 0 if none ever was. Outlives the messages.
+    pub head: u64,
+    /// The oldest sequence from which on all messages up to `head` are kept; `head + 1` if none is.
+    pub first: u64,
+}
+
+/// Which messages of a destination stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// At most this many, the newest.
+    pub count: Option<u64>,
+    /// None that is older than this (milliseconds since 1970).
+    pub not_before_ms: Option<u64>,
+}
+
+/// How much one read returns at most; at least one message if there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimit {
+    pub messages: usize,
+    pub bytes: usize,
+}
+
+impl PageLimit {
+    /// What replay reads at once (design: pages of ≤ 300 messages and ≤ 256 KiB).
+    pub const REPLAY: Self = Self { messages: 300, bytes: 256 * 1024 };
+}
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another owner claimed the partition; nothing of the batch was written.
+    #[error("another node owns this partition now")]
+    Fenced,
+    /// The store is away, busy or out of space; the same call may work later.
+    #[error("the store can't be reached now")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What the store holds is not what footfall wrote there.
+    #[error("the store holds something unexpected: {0}")]
+    Corrupt(String),
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// Kept messages. Every call ends within the adapter's own time limit.
+pub trait Store: Debug + Send + Sync {
+    /// Makes `owner` the one writer of this partition, and tells where it is to go on. Durable.
+    fn claim(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<Claim, StoreError>>;
+
+    /// In one transaction that ends durably: checks the owner, moves the partition's position to at least `end`, and
+    /// stores each message at or after the old position unless its id is known, numbered per destination without
+    /// holes in the order given. Answers one [`Appended`] per message, in order. All or nothing: on any error no
+    /// message of the batch was stored. Without the position in the same transaction a crash would store twice or lose.
+    fn append(&self, batch: Append) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>>;
+
+    /// Whether `owner` still is the one writer.
+    fn owns(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// What is kept of a destination whose numbering belongs to `partition`.
+    fn kept(&self, partition: PartitionKey, destination: Destination) -> BoxFuture<'_, Result<Kept, StoreError>>;
+
+    /// The messages with `after < sequence <= through` that are kept, oldest first, at most a page of them.
+    /// A hole in the answer (or a first message that is not `after + 1`) means that retention took them.
+    fn page(&self, partition: PartitionKey, destination: Destination, after: u64, through: u64, limit: PageLimit) -> BoxFuture<'_, Result<Vec<Arc<Message>>, StoreError>>;
+
+    /// Destinations with messages, in order, after the given one; for whoever applies retention.
+    fn destinations(&self, after: Option<Destination>, limit: usize) -> BoxFuture<'_, Result<Vec<Destination>, StoreError>>;
+
+    /// Removes what `keep` does not keep, oldest first, in short transactions. Answers how many went.
+    fn trim(&self, destination: Destination, keep: Keep) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Forgets ids that were stored before this time (milliseconds since 1970): the end of the idempotency window.
+    fn forget_ids(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Whether the store answers now; for readiness.
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Finishes what was begun and closes.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
