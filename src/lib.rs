@@ -2,4 +2,9 @@
 //!
 //! The modules in the order a message passes them; what may use what is the layers block of `architecture.md`.
 
+pub mod broker;
+pub mod bus;
+pub mod edge;
 pub mod message;
+pub mod shutdown;
+pub mod store;

@@ -1,1 +1,226 @@
-//! The queue to one client: bounded in bytes, swapped whole by the one who writes it to the socket.
+//! The queue to one client: bounded in bytes, filled by anyone, swapped out whole by the one task that writes it.
+//!
+//! Order in the outbox is order on the wire.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::message::{Message, Outcome, Refusal, Tag, Ticket};
+
+/// Something to be written, or to be decided when its turn to be written comes.
+#[derive(Debug)]
+pub enum Slot {
+    /// A whole frame that the session itself made.
+    Control(Bytes),
+    /// How a request ended, by whoever decided it; the session makes the frame.
+    Answer(Ticket, Outcome),
+    /// The session is to end for this reason.
+    End(Refusal),
+    /// A delivery that the session need not know of.
+    Auto(Arc<Message>, Arc<Tag>),
+    /// A delivery that the client will acknowledge.
+    Tracked(Arc<Message>, Arc<Tag>),
+}
+
+/// The bounds of an outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutboxSettings {
+    /// Bytes that may wait or be half written; one more and the client is a slow consumer.
+    pub limit: usize,
+    /// Below this a replay may put its next page in.
+    pub low: usize,
+}
+
+impl Default for OutboxSettings {
+    fn default() -> Self {
+        // Spring's sendBufferSizeLimit; and small enough beside it that a page (256 KiB) always fits.
+        Self { limit: 512 * 1024, low: 64 * 1024 }
+    }
+}
+
+/// One client's queue.
+pub struct Outbox {
+    settings: OutboxSettings,
+    slots: Mutex<Vec<Slot>>,
+    /// What waits here, and what was taken and not yet written or let go.
+    bytes: AtomicUsize,
+    /// The writer's task.
+    filled: AtomicWaker,
+    /// Those who wait until there is room for more than what must be delivered anyway.
+    drained: Notify,
+    /// Held by the one replay of this client that may put its next page in, so that many together stay in bounds.
+    pub replaying: tokio::sync::Mutex<()>,
+}
+
+/// The bytes of an outbox that was closed: nothing more goes in.
+const CLOSED: usize = usize::MAX / 2;
+
+impl Outbox {
+    pub fn new(settings: OutboxSettings) -> Self {
+        Self {
+            settings,
+            slots: Mutex::default(),
+            bytes: AtomicUsize::new(0),
+            filled: AtomicWaker::new(),
+            drained: Notify::new(),
+            replaying: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Puts a delivery of about `cost` bytes in, unless that is too much: then the client is a slow consumer and
+    /// its session ends.
+    pub fn deliver(&self, slot: Slot, cost: usize) {
+        let waiting = self.bytes.fetch_add(cost, Ordering::AcqRel).saturating_add(cost);
+        if waiting <= self.settings.limit {
+            self.put(slot);
+        } else {
+            self.filled.wake();
+        }
+    }
+
+    /// Puts in what answers the client's own frames; bounded by how many of those may be open, so never refused.
+    pub fn answer(&self, slot: Slot) {
+        if let Slot::Control(frame) = &slot {
+            self.bytes.fetch_add(frame.len(), Ordering::AcqRel);
+        }
+        self.put(slot);
+    }
+
+    fn put(&self, slot: Slot) {
+        let mut slots = self.slots.lock();
+        let was_empty = slots.is_empty();
+        slots.push(slot);
+        drop(slots);
+        // A writer that found something and has not come back yet will look again before it sleeps.
+        if was_empty {
+            self.filled.wake();
+        }
+    }
+
+    /// Who is woken when something comes. For the one writer, before it looks.
+    pub fn register(&self, writer: &Waker) {
+        self.filled.register(writer);
+    }
+
+    /// Swaps what waits into `taken`, which must be empty; whether there was anything. For the one writer.
+    pub fn take(&self, taken: &mut Vec<Slot>) -> bool {
+        std::mem::swap(&mut *self.slots.lock(), taken);
+        !taken.is_empty()
+    }
+
+    /// Whether more than the limit came. The rest was thrown away, so the session must end.
+    pub fn is_overflowed(&self) -> bool {
+        self.bytes.load(Ordering::Acquire) > self.settings.limit
+    }
+
+    /// Counts bytes as gone, written or dropped.
+    pub fn release(&self, bytes: usize) {
+        let before = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        if before >= self.settings.low && before.saturating_sub(bytes) < self.settings.low {
+            self.drained.notify_waiters();
+        }
+    }
+
+    /// Waits until less than the low mark waits here.
+    pub async fn below_low(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.bytes.load(Ordering::Acquire) < self.settings.low {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// What waits here, and what was taken and is neither written nor let go.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Acquire)
+    }
+
+    /// Nothing more is delivered. What waited is dropped, and so is what comes.
+    pub fn close(&self) {
+        self.bytes.fetch_add(CLOSED, Ordering::AcqRel);
+        self.slots.lock().clear();
+    }
+
+    /// Whether its client has gone.
+    pub fn is_closed(&self) -> bool {
+        self.bytes.load(Ordering::Acquire) >= CLOSED
+    }
+}
+
+// What waits here belongs to a client and is not for logs.
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Outbox").field("bytes", &self.bytes()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn control(length: usize) -> Slot {
+        Slot::Control(Bytes::from(vec![0; length]))
+    }
+
+    fn take(outbox: &Outbox) -> Vec<Slot> {
+        let mut taken = Vec::new();
+        outbox.take(&mut taken);
+        taken
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_in_order_and_at_once() {
+        let outbox = Outbox::new(OutboxSettings::default());
+        outbox.answer(control(1));
+        outbox.answer(control(2));
+        assert!(matches!(&take(&outbox)[..], [Slot::Control(first), Slot::Control(second)] if first.len() == 1 && second.len() == 2));
+        assert_eq!(outbox.bytes(), 3);
+        outbox.release(3);
+        assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[test]
+    fn a_delivery_beyond_the_limit_marks_a_slow_consumer() {
+        let outbox = Outbox::new(OutboxSettings { limit: 10, low: 5 });
+        outbox.deliver(control(0), 10);
+        assert!(!outbox.is_overflowed());
+        // Taken is not written.
+        assert_eq!(take(&outbox).len(), 1);
+        outbox.deliver(control(0), 1);
+        assert!(outbox.is_overflowed());
+    }
+
+    #[test]
+    fn room_wakes_those_who_wait_for_it() {
+        let outbox = Arc::new(Outbox::new(OutboxSettings { limit: 10, low: 5 }));
+        outbox.deliver(control(0), 6);
+        let mut waiting = still_waits(outbox.below_low());
+        assert!(waiting());
+        outbox.release(2);
+        assert!(!waiting());
+    }
+
+    /// Polls a future each time it is called; whether it still waits.
+    fn still_waits(future: impl Future<Output = ()>) -> impl FnMut() -> bool {
+        let mut future = Box::pin(future);
+        move || future.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop())).is_pending()
+    }
+
+    #[test]
+    fn a_closed_outbox_keeps_nothing() {
+        let outbox = Outbox::new(OutboxSettings::default());
+        outbox.answer(control(5));
+        outbox.close();
+        outbox.deliver(control(5), 5);
+        assert!(outbox.is_closed());
+        assert!(outbox.slots.lock().is_empty());
+    }
+}

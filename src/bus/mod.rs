@@ -9,6 +9,7 @@ mod record;
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -94,15 +95,22 @@ pub enum BusError {
     Closed,
 }
 
+/// Resolves when a record that the bus accepted can't be lost any more, at the latest after [`ANSWER_WITHIN`].
+pub type Durable = BoxFuture<'static, Result<(), BusError>>;
+
+/// How long a full bus makes a publisher wait before it refuses ([`BusError::Unavailable`]).
+pub const ACCEPT_WITHIN: Duration = Duration::from_secs(2);
+
+/// When an accepted record without an answer counts as [`BusError::Unknown`].
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(9);
+
 /// The way between nodes.
 pub trait Bus: Debug + Send + Sync {
-    /// Resolves when the record can't be lost any more. To *events*: every in-sync replica has it (Kafka), or the
+    /// In two steps, so that senders keep their order and yet need not wait for each other. The outer future accepts
+    /// the record into the log; records of one destination stand there in the order in which these futures resolved.
+    /// What it gives resolves when the record is durable. To *events*: every in-sync replica has it (Kafka), or the
     /// `OneNode` consumer has committed it (memory). To *broadcast*: every consumer of `EveryNode` will read it.
-    /// Records of one destination keep the order of these calls (not of their resolution). A full bus makes the
-    /// caller wait, at most two seconds, then [`BusError::Unavailable`]; within nine seconds it always resolves.
-    /// The record is accepted (or not) in order at the call, before the future is first polled or soon after: an
-    /// implementation must not reorder two calls made one after the other by one task.
-    fn publish(&self, topic: Topic, record: Record) -> BoxFuture<'static, Result<(), BusError>>;
+    fn publish(&self, topic: Topic, record: Record) -> BoxFuture<'_, Result<Durable, BusError>>;
 
     /// A reader of the topic. For `EveryNode` the position is fixed before this resolves: every record published
     /// afterwards will be read.

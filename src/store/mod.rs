@@ -2,7 +2,7 @@
 //!
 //! Knows no bus and no policy: partitions, owners and retention come as arguments.
 
-mod sqlite;
+// mod sqlite;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::message::{Destination, Epoch, Message};
-pub use sqlite::{SqliteSettings, SqliteStore};
+// pub use sqlite::{SqliteSettings, SqliteStore};
 
 /// A partition of the events log, in the words of the store: `log` names one incarnation of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -126,7 +126,14 @@ pub trait Store: Debug + Send + Sync {
 
     /// The messages with `after < sequence <= through` that are kept, oldest first, at most a page of them.
     /// A hole in the answer (or a first message that is not `after + 1`) means that retention took them.
-    fn page(&self, partition: PartitionKey, destination: Destination, after: u64, through: u64, limit: PageLimit) -> BoxFuture<'_, Result<Vec<Arc<Message>>, StoreError>>;
+    fn page(
+        &self,
+        partition: PartitionKey,
+        destination: Destination,
+        after: u64,
+        through: u64,
+        limit: PageLimit,
+    ) -> BoxFuture<'_, Result<Vec<Arc<Message>>, StoreError>>;
 
     /// Destinations with messages, in order, after the given one; for whoever applies retention.
     fn destinations(&self, after: Option<Destination>, limit: usize) -> BoxFuture<'_, Result<Vec<Destination>, StoreError>>;

@@ -1,0 +1,102 @@
+//! Who is subscribed to what on this node: destinations by name, wildcards by pattern.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::{Subscriber, SubscriberList};
+use crate::message::{Destination, Message, Pattern, Refusal, Tag};
+
+/// This node's subscriptions. A destination or pattern without subscribers costs nothing.
+#[derive(Debug, Default)]
+pub struct SubscriptionRegistry {
+    destinations: RwLock<HashMap<Destination, Arc<SubscriberList>>>,
+    /// Subscribers with the same pattern share an entry.
+    patterns: RwLock<HashMap<Pattern, Arc<SubscriberList>>>,
+}
+
+impl SubscriptionRegistry {
+    /// Adds a subscriber to a destination; `first` as in [`SubscriberList::add`].
+    pub fn add(&self, destination: &Destination, subscriber: Subscriber, first: impl FnOnce(&Subscriber)) {
+        // Under the map's lock, so that no one removes the list as empty in between.
+        self.destinations.write().entry(destination.clone()).or_default().add(subscriber, first);
+    }
+
+    pub fn add_pattern(&self, pattern: &Pattern, subscriber: Subscriber, first: impl FnOnce(&Subscriber)) {
+        self.patterns.write().entry(pattern.clone()).or_default().add(subscriber, first);
+    }
+
+    pub fn remove(&self, destination: &Destination, tag: &Arc<Tag>) {
+        remove_from(&mut self.destinations.write(), destination, tag);
+    }
+
+    pub fn remove_pattern(&self, pattern: &Pattern, tag: &Arc<Tag>) {
+        remove_from(&mut self.patterns.write(), pattern, tag);
+    }
+
+    /// Whether a message for this destination has anyone to go to.
+    pub fn wants(&self, destination: &Destination) -> bool {
+        self.destinations.read().contains_key(destination) || self.patterns.read().keys().any(|pattern| pattern.matches(destination))
+    }
+
+    /// A slot into the outbox of every subscriber. Callers for one destination take turns.
+    pub fn deliver(&self, message: &Arc<Message>) {
+        for list in self.lists(&message.destination) {
+            list.deliver(message);
+        }
+    }
+
+    /// Ends the sessions of all who subscribed to this destination by its name.
+    pub fn end_all(&self, destination: &Destination, reason: &Refusal) {
+        let list = self.destinations.read().get(destination).cloned();
+        if let Some(list) = list {
+            list.end_all(reason);
+        }
+    }
+
+    /// The subscribers of a destination, by name and by pattern.
+    pub fn lists(&self, destination: &Destination) -> Vec<Arc<SubscriberList>> {
+        let mut lists: Vec<_> = self.destinations.read().get(destination).cloned().into_iter().collect();
+        let patterns = self.patterns.read();
+        lists.extend(patterns.iter().filter(|(pattern, _)| pattern.matches(destination)).map(|(_, list)| Arc::clone(list)));
+        lists
+    }
+}
+
+fn remove_from<Key: std::hash::Hash + Eq>(lists: &mut HashMap<Key, Arc<SubscriberList>>, key: &Key, tag: &Arc<Tag>) {
+    if let Some(list) = lists.get(key) {
+        list.remove(tag);
+        if list.is_empty() {
+            lists.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::broker::{Outbox, OutboxSettings};
+    use crate::message::AckMode;
+
+    #[test]
+    fn nothing_stays_when_the_last_subscriber_left() {
+        let registry = SubscriptionRegistry::default();
+        let destination = Destination::parse("/topic/a").unwrap();
+        let pattern = Pattern::parse("/topic/*").unwrap();
+        let subscriber = Subscriber {
+            outbox: Arc::new(Outbox::new(OutboxSettings::default())),
+            tag: Arc::new(Tag::new("1", Bytes::new(), AckMode::Auto)),
+        };
+        registry.add(&destination, subscriber.clone(), |_| ());
+        registry.add_pattern(&pattern, subscriber.clone(), |_| ());
+        assert_eq!(registry.lists(&destination).len(), 2);
+        registry.remove(&destination, &subscriber.tag);
+        assert!(registry.wants(&destination));
+        registry.remove_pattern(&pattern, &subscriber.tag);
+        assert!(!registry.wants(&destination));
+        assert!(registry.destinations.read().is_empty() && registry.patterns.read().is_empty());
+    }
+}

@@ -1,0 +1,145 @@
+//! The edge: what came over the bus is made exactly once and in order, destination by destination, for this node's
+//! subscribers. Knows no bus: records come as calls, and where a destination's numbering lives is told to it.
+
+mod gate;
+mod heads;
+mod join;
+mod order;
+mod reading;
+mod receipts;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use uuid::Uuid;
+
+use crate::broker::SubscriptionRegistry;
+use crate::message::{Destination, Message, Pattern, Tag};
+use crate::shutdown::Shutdown;
+use crate::store::{PartitionKey, Store};
+use gate::Gate;
+pub use join::{Joined, Joiner, Start};
+use receipts::Receipts;
+pub use receipts::Stored;
+
+/// Which partition of the events log numbers a destination.
+pub type Numbering = Arc<dyn Fn(&Destination) -> PartitionKey + Send + Sync>;
+
+/// How the edge behaves in time; tests shorten it.
+#[derive(Debug, Clone, Copy)]
+pub struct EdgeSettings {
+    /// A gate stays this long after its last subscriber.
+    pub linger: Duration,
+    /// Heads are compared with the store once in each such span, and up to four spans apart for one gate.
+    pub head_interval: Duration,
+}
+
+impl Default for EdgeSettings {
+    fn default() -> Self {
+        Self { linger: Duration::from_secs(60), head_interval: Duration::from_secs(10) }
+    }
+}
+
+/// This node's way from the bus to its subscribers. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge(Arc<Inner>);
+
+struct Inner {
+    registry: SubscriptionRegistry,
+    store: Arc<dyn Store>,
+    numbering: Numbering,
+    gates: RwLock<HashMap<Destination, Arc<Gate>>>,
+    receipts: Arc<Receipts>,
+    shutdown: Shutdown,
+    settings: EdgeSettings,
+}
+
+impl Edge {
+    /// Needs a Tokio runtime: it looks after its gates from now on.
+    pub fn new(store: Arc<dyn Store>, numbering: Numbering, shutdown: Shutdown, settings: EdgeSettings) -> Self {
+        let edge = Self(Arc::new(Inner {
+            registry: SubscriptionRegistry::default(),
+            store,
+            numbering,
+            gates: RwLock::default(),
+            receipts: Arc::default(),
+            shutdown,
+            settings,
+        }));
+        edge.0.shutdown.spawn("edge-heads", heads::look_after(edge.clone()));
+        edge
+    }
+
+    /// A message from the broadcast topic. Never waits.
+    pub fn message(&self, message: Arc<Message>) {
+        self.0.receipts.answer(message.id);
+        if message.position.is_none() {
+            self.0.registry.deliver(&message);
+            return;
+        }
+        let known = self.0.gates.read().get(&message.destination).cloned();
+        match known {
+            Some(gate) => self.read_what(&gate, gate.offer(message, &self.0.registry)),
+            None if self.0.registry.wants(&message.destination) => {
+                // First seen through a pattern, or subscribed while its policy called it transient: nobody knows a
+                // position of it, so this record is the baseline.
+                let (gate, new) = self.gate(&message.destination);
+                if new {
+                    gate.open(None, &self.0.registry);
+                }
+                self.read_what(&gate, gate.offer(message, &self.0.registry));
+            }
+            None => {}
+        }
+    }
+
+    /// News that a message was stored before, by an earlier attempt of its sender.
+    pub fn known(&self, id: Uuid) {
+        self.0.receipts.answer(id);
+    }
+
+    /// Whether anyone here has to do with this record.
+    pub fn wants(&self, destination: &Destination, id: Uuid) -> bool {
+        self.0.gates.read().contains_key(destination) || self.0.registry.wants(destination) || self.0.receipts.is_waiting(id)
+    }
+
+    /// Waits for a message to be stored; call it before the message is published.
+    pub fn expect_stored(&self, id: Uuid) -> Stored {
+        self.0.receipts.expect(id)
+    }
+
+    /// Ends a subscription to a destination.
+    pub fn leave(&self, destination: &Destination, tag: &Arc<Tag>) {
+        tag.end();
+        self.0.registry.remove(destination, tag);
+    }
+
+    /// Ends a subscription to a pattern.
+    pub fn leave_pattern(&self, pattern: &Pattern, tag: &Arc<Tag>) {
+        tag.end();
+        self.0.registry.remove_pattern(pattern, tag);
+    }
+
+    /// The gate of a destination, and whether it was made just now.
+    fn gate(&self, destination: &Destination) -> (Arc<Gate>, bool) {
+        let mut gates = self.0.gates.write();
+        if let Some(gate) = gates.get(destination) {
+            return (Arc::clone(gate), false);
+        }
+        let gate = Arc::new(Gate::new(destination.clone()));
+        gates.insert(destination.clone(), Arc::clone(&gate));
+        (gate, true)
+    }
+
+    fn partition_of(&self, destination: &Destination) -> PartitionKey {
+        (self.0.numbering)(destination)
+    }
+}
+
+impl std::fmt::Debug for Edge {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Edge").field("gates", &self.0.gates.read().len()).finish_non_exhaustive()
+    }
+}
