@@ -2,9 +2,22 @@
 //!
 //! The modules in the order a message passes them; what may use what is the layers block of `architecture.md`.
 
-pub mod broker;
+pub mod transport;
+
+pub mod session;
+
+pub mod auth;
+pub mod channel;
+pub mod policy;
+
 pub mod bus;
-pub mod edge;
-pub mod message;
-pub mod shutdown;
+pub mod consumers;
 pub mod store;
+
+pub mod broker;
+pub mod edge;
+
+pub mod message;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;

@@ -68,7 +68,7 @@ impl Edge {
             shutdown,
             settings,
         }));
-        edge.0.shutdown.spawn("edge-heads", heads::look_after(edge.clone()));
+        edge.0.shutdown.spawn_essential("edge-heads", heads::look_after(edge.clone()));
         edge
     }
 

@@ -27,6 +27,17 @@ impl Close {
             Self::Silent => 4500,
         }
     }
+
+    /// What the close frame says; the ERROR before it says it better.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Normal => "bye",
+            Self::Protocol => "protocol error",
+            Self::DoNotComeBack => "refused",
+            Self::Reconnect => "reconnect",
+            Self::Silent => "no CONNECT",
+        }
+    }
 }
 
 macro_rules! codes {

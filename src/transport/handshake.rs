@@ -1,0 +1,106 @@
+//! From an HTTP request to a connection: origin, subprotocol, upgrade.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use stomp_frames::Limits;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::Transport;
+use super::connection::{Connection, ConnectionSettings};
+use super::origin::{self, Origin};
+use crate::broker::Outbox;
+use crate::channel::{Caller, Handshake};
+use crate::message::Code;
+use crate::session::Session;
+
+/// What Spring's broker offers; the client's first one that we know is chosen. It does not bind the STOMP version.
+const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
+
+/// `GET /ws`.
+pub(super) async fn upgrade(State(transport): State<Arc<Transport>>, mut request: Request) -> Response {
+    let origin = origin::judge(request.headers(), &transport.server.allowed_origins);
+    if origin == Origin::Denied {
+        let problem = json!({ "code": Code::OriginDenied.as_str(), "message": Code::OriginDenied.sentence() });
+        return (StatusCode::FORBIDDEN, Json(problem)).into_response();
+    }
+    let mut response = match tungstenite::handshake::server::create_response_with_body(&request, Body::empty) {
+        Ok(response) => response,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("This is a STOMP endpoint for WebSocket: {error}\n")).into_response(),
+    };
+    if let Some(subprotocol) = subprotocol(request.headers()) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    }
+    // Only a page that the settings name may use its visitor's cookies; what is no browser sends what it means to.
+    let cookie = transport.token_cookie.as_deref().filter(|_| origin == Origin::Allowed).and_then(|name| cookie(request.headers(), name));
+    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let handshake = Handshake { authorization, cookie };
+    let upgraded = hyper::upgrade::on(&mut request);
+    let shutdown = transport.shutdown.clone();
+    shutdown.spawn("connection", async move {
+        match upgraded.await {
+            Ok(upgraded) => run(&transport, TokioIo::new(upgraded), handshake).await,
+            Err(error) => tracing::debug!(%error, "the client was gone before its upgrade"),
+        }
+    });
+    response
+}
+
+async fn run<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(transport: &Transport, io: IO, handshake: Handshake) {
+    let id: Arc<str> = Uuid::new_v4().simple().to_string().into();
+    let span = tracing::info_span!("session", session = &*id, user = tracing::field::Empty);
+    let outbox = Arc::new(Outbox::new(transport.outbox));
+    let _registered = transport.connections.register(&outbox);
+    let caller = Box::new(Caller::new(Arc::clone(&id), handshake, outbox, transport.edge.clone()));
+    let settings = ConnectionSettings {
+        session: Arc::clone(&transport.session),
+        before_connect: Limits { frame: transport.server.max_frame_before_connect, ..Limits::BEFORE_CONNECT },
+        after_connect: Limits { frame: transport.server.max_frame, ..Limits::AFTER_CONNECT },
+    };
+    let session = Session::new(Arc::clone(&transport.session), id);
+    Connection::new(io, settings, session, caller, Arc::clone(&transport.channel)).instrument(span).await;
+}
+
+fn subprotocol(headers: &HeaderMap) -> Option<&'static str> {
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    offered.flat_map(|list| list.split(',')).map(str::trim).find_map(|offer| SUBPROTOCOLS.into_iter().find(|known| *known == offer))
+}
+
+/// The first cookie with this name. What is no cookie is passed over: a malformed header is never an error.
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(cookie::Cookie::split_parse).filter_map(Result::ok).find(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: header::HeaderName, values: &[&str]) -> HeaderMap {
+        values.iter().map(|value| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn the_clients_first_known_subprotocol_is_chosen() {
+        let chosen = |values: &[&str]| subprotocol(&headers(header::SEC_WEBSOCKET_PROTOCOL, values));
+        assert_eq!(chosen(&["v11.stomp, v12.stomp"]), Some("v11.stomp"));
+        assert_eq!(chosen(&["mqtt,v12.stomp", "v10.stomp"]), Some("v12.stomp"));
+        assert_eq!(chosen(&["mqtt"]), None);
+        assert_eq!(chosen(&[]), None);
+    }
+
+    #[test]
+    fn a_cookie_is_found_whatever_stands_beside_it() {
+        let found = |values: &[&str]| cookie(&headers(header::COOKIE, values), "token");
+        assert_eq!(found(&["a=1; token=x.y.z; b"]).as_deref(), Some("x.y.z"));
+        assert_eq!(found(&["=;;; =x", "token=1"]).as_deref(), Some("1"));
+        assert_eq!(found(&["token2=1"]), None);
+    }
+}

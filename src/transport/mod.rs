@@ -1,0 +1,61 @@
+//! The edge towards clients: HTTP, the WebSocket at `/ws`, the page, and health.
+
+mod connection;
+mod connections;
+mod handshake;
+mod health;
+mod listener;
+mod origin;
+mod page;
+mod settings;
+mod websocket;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+pub use connections::Connections;
+pub use health::Readiness;
+pub use listener::{bind, serve};
+pub use page::Development;
+pub use settings::ServerSettings;
+
+use crate::broker::OutboxSettings;
+use crate::channel::InboundChannel;
+use crate::edge::Edge;
+use crate::session::SessionSettings;
+use crate::shutdown::Shutdown;
+
+/// What the routes share.
+#[derive(Debug)]
+pub struct Transport {
+    pub server: ServerSettings,
+    pub session: Arc<SessionSettings>,
+    pub outbox: OutboxSettings,
+    /// The cookie that may hold a token.
+    pub token_cookie: Option<String>,
+    pub channel: Arc<InboundChannel>,
+    pub edge: Edge,
+    pub connections: Connections,
+    pub readiness: Readiness,
+    pub shutdown: Shutdown,
+    /// Only in development mode.
+    pub development: Option<Development>,
+}
+
+/// All routes of a node.
+pub fn router(transport: Arc<Transport>) -> Router {
+    let mut router = Router::new()
+        .route(&transport.server.path, get(handshake::upgrade))
+        .route("/", get(page::index))
+        .route("/page.js", get(page::script))
+        .route("/page.css", get(page::style))
+        .route("/page/config.json", get(page::config))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready));
+    if transport.development.is_some() {
+        router = router.route("/dev/token", post(page::token));
+    }
+    router.with_state(transport)
+}
