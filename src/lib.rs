@@ -2,6 +2,8 @@
 //!
 //! The modules in the order a message passes them; what may use what is the layers block of `architecture.md`.
 
+pub mod commands;
+pub mod node;
 pub mod transport;
 
 pub mod session;

@@ -30,7 +30,8 @@ impl Demands {
     }
 
     pub(super) fn user(&self, claims: Map<String, Value>, now_s: u64) -> Result<User, Refusal> {
-        let expires_at = time(&claims, "exp")?.ok_or_else(|| invalid("The JWT must say when it expires (exp)."))?.saturating_add(self.leeway_s);
+        let expires_at =
+            time(&claims, "exp")?.ok_or_else(|| invalid("The JWT must say when it expires (exp)."))?.saturating_add(self.leeway_s);
         let not_before = time(&claims, "nbf")?.unwrap_or(0);
         time(&claims, "iat")?;
         self.check_issuer(&claims)?;
@@ -44,13 +45,17 @@ impl Demands {
         }
         let name = find(&claims, &self.user_claim).and_then(Value::as_str);
         let name = name.ok_or_else(|| invalid("The JWT names no user."))?;
-        let name = UserName::new(name).map_err(|_| invalid("The name of the user in the JWT must have 1 to 256 bytes and no control characters."))?;
+        let name = UserName::new(name)
+            .map_err(|_| invalid("The name of the user in the JWT must have 1 to 256 bytes and no control characters."))?;
         let roles = roles(find(&claims, &self.roles_claim))?;
         Ok(User { name, roles, claims: Arc::new(Value::Object(claims)), expires_at: Some(expires_at) })
     }
 
     fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {
-        let found = claims.get("iss").map(|issuer| issuer.as_str().ok_or_else(|| invalid("The issuer of the JWT (iss) must be a string."))).transpose()?;
+        let found = claims
+            .get("iss")
+            .map(|issuer| issuer.as_str().ok_or_else(|| invalid("The issuer of the JWT (iss) must be a string.")))
+            .transpose()?;
         match &self.issuer {
             Some(known) if !found.is_some_and(|found| known.iter().any(|known| **known == *found)) => {
                 Err(invalid("The JWT does not come from an issuer that this broker trusts (iss)."))

@@ -78,7 +78,12 @@ fn bearer(header: &str) -> Result<&str, Refusal> {
 mod tests {
     use super::*;
 
-    fn pick<'a>(authorization: Option<&'a str>, passcode: Option<&'a str>, handshake: Option<&'a str>, cookie: Option<&'a str>) -> Result<(&'a str, Source), Code> {
+    fn pick<'a>(
+        authorization: Option<&'a str>,
+        passcode: Option<&'a str>,
+        handshake: Option<&'a str>,
+        cookie: Option<&'a str>,
+    ) -> Result<(&'a str, Source), Code> {
         let credentials = Credentials { authorization, passcode, handshake_authorization: handshake, cookie };
         credentials.pick().map(|picked| (picked.token, picked.source)).map_err(|refusal| refusal.code)
     }
@@ -108,7 +113,8 @@ mod tests {
     #[test]
     fn debug_shows_no_token() {
         let canary = "canary-7f3a";
-        let credentials = Credentials { authorization: None, passcode: Some(canary), handshake_authorization: Some(canary), cookie: Some(canary) };
+        let credentials =
+            Credentials { authorization: None, passcode: Some(canary), handshake_authorization: Some(canary), cookie: Some(canary) };
         assert!(!format!("{credentials:?} {:?}", credentials.pick()).contains(canary));
     }
 }

@@ -75,6 +75,7 @@ impl Issuer {
 
 /// Puts a claim where `claims::find` finds it.
 fn put(claims: &mut Map<String, Value>, path: &str, value: Value) {
+    claims.remove(path);
     match path.split_once('.') {
         None => {
             claims.insert(path.to_owned(), value);

@@ -6,15 +6,15 @@
 mod claims;
 mod credentials;
 mod error;
+#[cfg(test)]
+mod forged;
 mod issue;
 mod json;
 mod keys;
 mod settings;
-mod token;
-#[cfg(test)]
-mod forged;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::sync::Once;
 

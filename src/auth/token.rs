@@ -81,9 +81,10 @@ impl TokenVerifier {
             (None, Some(_)) => key.kid.is_none(),
             (None, None) => true,
         };
-        keys.iter().filter(selected).filter(|key| key.algorithms.contains(&algorithm)).any(|key| {
-            jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.key, algorithm.into()).unwrap_or(false)
-        })
+        keys.iter()
+            .filter(selected)
+            .filter(|key| key.algorithms.contains(&algorithm))
+            .any(|key| jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.key, algorithm.into()).unwrap_or(false))
     }
 }
 

@@ -48,3 +48,9 @@ impl Call {
 pub trait ChannelInterceptor: Debug + Send + Sync {
     fn intercept<'a>(&'a self, call: &'a mut Call) -> BoxFuture<'a, Result<(), Refusal>>;
 }
+
+impl<T: ChannelInterceptor + ?Sized> ChannelInterceptor for Arc<T> {
+    fn intercept<'a>(&'a self, call: &'a mut Call) -> BoxFuture<'a, Result<(), Refusal>> {
+        (**self).intercept(call)
+    }
+}

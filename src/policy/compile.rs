@@ -15,8 +15,10 @@ pub(super) fn compile(
     applications: &[ApplicationSettings],
     refusals: Refusals,
 ) -> Result<Policies, PolicyError> {
-    let policies = destinations.iter().enumerate().map(|(index, settings)| policy(settings, refusals).map_err(at(List::Destinations, index)));
-    let applications = applications.iter().enumerate().map(|(index, settings)| application(settings).map_err(at(List::Applications, index)));
+    let policies =
+        destinations.iter().enumerate().map(|(index, settings)| policy(settings, refusals).map_err(at(List::Destinations, index)));
+    let applications =
+        applications.iter().enumerate().map(|(index, settings)| application(settings).map_err(at(List::Applications, index)));
     Ok(Policies {
         policies: policies.collect::<Result<_, _>>()?,
         applications: applications.collect::<Result<_, _>>()?,

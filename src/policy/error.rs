@@ -74,6 +74,8 @@ pub enum RuleError {
     TooLarge { max: usize },
     #[error("The rule is nested too deeply (at most {max} levels).")]
     TooDeep { max: usize },
-    #[error("Line {line}, column {column}: all, exists, map and filter can be nested at most {max} levels, which bounds the work of one message.")]
+    #[error(
+        "Line {line}, column {column}: all, exists, map and filter can be nested at most {max} levels, which bounds the work of one message."
+    )]
     TooManyLoops { line: usize, column: usize, max: usize },
 }

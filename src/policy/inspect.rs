@@ -124,7 +124,9 @@ impl<'a> Inspection<'a> {
         let (line, column) = self.position(id);
         let (name, known) = match (wrong_field, known_fields) {
             (Some(_), Some([])) => ("params".into(), "params only where the pattern has {names}".to_owned()),
-            (Some(field), Some(fields)) => (format!("{name}.{field}"), fields.iter().map(|known| format!("{name}.{known}")).collect::<Vec<_>>().join(", ")),
+            (Some(field), Some(fields)) => {
+                (format!("{name}.{field}"), fields.iter().map(|known| format!("{name}.{known}")).collect::<Vec<_>>().join(", "))
+            }
             _ => (name.to_owned(), format!("{}{}", ROOTS.join(", "), if message { ", message" } else { "" })),
         };
         Err(RuleError::UnknownName { line, column, name: name.into(), known: known.into() })

@@ -31,6 +31,15 @@ pub fn load<T: DeserializeOwned>(file: Option<&Path>, env: impl Iterator<Item = 
         Some(path) => Source::read(path)?,
         None => Source::none(),
     };
+    load_from(&source, env)
+}
+
+/// The same from a text that the program brings; `name` stands in errors where a file's name would.
+pub fn load_text<T: DeserializeOwned>(name: &str, text: &str, env: impl Iterator<Item = (String, String)>) -> Result<T, SettingsError> {
+    load_from(&Source::new(name, text), env)
+}
+
+fn load_from<T: DeserializeOwned>(source: &Source, env: impl Iterator<Item = (String, String)>) -> Result<T, SettingsError> {
     let mut tree = Node::parse(source.text()).map_err(|errors| {
         SettingsError::Invalid(errors.iter().take(MOST_PROBLEMS).map(|error| source.syntax(error.message(), error.span())).collect())
     })?;

@@ -1,6 +1,7 @@
 //! What a node is told: one TOML file, and every key also as an environment variable. Only here is the environment read.
 
 mod load;
+mod node;
 mod problem;
 mod reader;
 mod suggest;
@@ -8,5 +9,6 @@ mod suggest;
 mod tests;
 mod tree;
 
-pub use load::{environment, load};
+pub use load::{environment, load, load_text};
+pub use node::{BadSettings, Checked, DEFAULT_FILE, DEVELOPMENT, LogSettings, Mode, NodeSettings, Settings, StoreSettings};
 pub use problem::{Problem, SettingsError};

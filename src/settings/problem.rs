@@ -67,6 +67,10 @@ impl Source {
         Self { name: "settings".to_owned(), text: String::new() }
     }
 
+    pub(super) fn new(name: &str, text: &str) -> Self {
+        Self { name: name.to_owned(), text: text.to_owned() }
+    }
+
     pub(super) fn read(path: &Path) -> Result<Self, SettingsError> {
         match std::fs::read_to_string(path) {
             Ok(text) => Ok(Self { name: path.display().to_string(), text }),

@@ -1,0 +1,155 @@
+//! What the binary can be told to do.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use serde_json::{Map, Value};
+
+use crate::auth::{Issuer, JwtAlgorithm, KeySettings};
+use crate::message::{HumanDuration, UserName};
+use crate::node::Node;
+use crate::settings::{Mode, Settings, environment};
+use crate::shutdown::Shutdown;
+use crate::telemetry;
+
+/// STOMP over WebSocket for Spring-style chat frontends.
+#[derive(Debug, Parser)]
+#[command(name = "footfall", version)]
+pub struct Arguments {
+    /// The settings; without it `footfall.toml`, or if there is none, what two tabs need to chat.
+    #[arg(long, short, global = true, env = "FOOTFALL_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node (what happens without a command).
+    Run,
+    /// Say what is wrong with the settings, with line and suggestion.
+    Check,
+    /// Print a token that this broker accepts.
+    Token {
+        /// Whom it is for.
+        #[arg(long)]
+        user: String,
+        /// A role; may be given several times.
+        #[arg(long = "role")]
+        roles: Vec<String>,
+        /// A further claim as name=value, the value as JSON or else as text; may be given several times.
+        #[arg(long = "claim", value_name = "NAME=VALUE")]
+        claims: Vec<String>,
+        /// How long it is good, as 30m or 12h.
+        #[arg(long = "for", default_value = "12h", value_name = "DURATION")]
+        lifetime: String,
+    },
+    /// Print the JSON Schema of the settings.
+    Schema,
+}
+
+/// Does what was asked.
+pub fn main(arguments: Arguments) -> Result<ExitCode> {
+    match arguments.command.unwrap_or(Command::Run) {
+        Command::Run => run(arguments.config.as_deref()),
+        Command::Check => check(arguments.config.as_deref()),
+        Command::Token { user, roles, claims, lifetime } => token(arguments.config.as_deref(), &user, &roles, &claims, &lifetime),
+        Command::Schema => print(&serde_json::to_string_pretty(&schemars::schema_for!(Settings))?),
+    }
+}
+
+fn run(config: Option<&Path>) -> Result<ExitCode> {
+    let settings = read(config)?;
+    telemetry::init(settings.log.format, &settings.log.filter).context("[log]")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let ended_well = runtime.block_on(async {
+        let shutdown = Shutdown::new();
+        shutdown.signals().context("signals can't be listened for")?;
+        let mode = settings.mode;
+        let token_hint = settings.server.path.clone();
+        let node = Node::start(settings, shutdown).await?;
+        if mode == Mode::Development {
+            greet(&node, &token_hint)?;
+        }
+        Ok::<_, anyhow::Error>(node.run().await)
+    })?;
+    Ok(if ended_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn greet(node: &Node, path: &str) -> Result<ExitCode> {
+    let address = node.address();
+    let port = address.port();
+    print(&format!(
+        "\nfootfall listens on {address} in development mode.\n\n\
+         \x20 Chat and console   http://localhost:{port}/            (open it in two tabs)\n\
+         \x20 STOMP              ws://localhost:{port}{path}\n\
+         \x20 A token            footfall token --user alice\n\
+         \x20                    or POST http://localhost:{port}/dev/token  {{\"user\":\"alice\"}}\n\n\
+         \x20 Anyone on this machine can have a token. For anything else write a footfall.toml with your own key.\n"
+    ))
+}
+
+fn check(config: Option<&Path>) -> Result<ExitCode> {
+    let settings = read(config)?;
+    let mode = settings.mode;
+    let checked = settings.check()?;
+    let (destinations, applications) = (checked.settings.destinations.len(), checked.settings.applications.len());
+    print(&format!("The settings are good: {mode:?} mode, {destinations} destinations, {applications} applications."))
+}
+
+fn token(config: Option<&Path>, user: &str, roles: &[String], claims: &[String], lifetime: &str) -> Result<ExitCode> {
+    let settings = read(config)?;
+    let user = UserName::new(user)?;
+    let lifetime: HumanDuration = lifetime.parse()?;
+    let mut extra = Map::new();
+    for claim in claims {
+        let Some((name, value)) = claim.split_once('=') else { bail!("--claim is name=value, and `{claim}` has no =") };
+        extra.insert(name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)));
+    }
+    let now_s = SystemTime::UNIX_EPOCH.elapsed().context("the clock stands before 1970")?.as_secs();
+    print(&Issuer::new(&settings.auth)?.issue(&user, roles, extra, lifetime.0, now_s)?)
+}
+
+fn read(config: Option<&Path>) -> Result<Settings> {
+    let mut settings = Settings::read(config, environment())?;
+    if settings.mode == Mode::Development && settings.auth.keys.is_empty() {
+        settings.auth.keys.push(development_key(&settings)?);
+    }
+    Ok(settings)
+}
+
+/// A key of this directory's own, made at the first start, so that tokens outlive a restart.
+fn development_key(settings: &Settings) -> Result<KeySettings> {
+    let path = settings.store.sqlite.path.with_file_name("development.key");
+    if !path.exists() {
+        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        std::fs::create_dir_all(directory).with_context(|| format!("{} can't be made", directory.display()))?;
+        let key = format!("{}{}\n", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+        write_private(&path, key.as_bytes()).with_context(|| format!("{} can't be written", path.display()))?;
+    }
+    Ok(KeySettings { kid: None, algorithms: vec![JwtAlgorithm::HS256], secret: None, secret_file: Some(path), public_key_file: None })
+}
+
+/// Readable by its owner only from its first byte on.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => file.write_all(bytes).and_then(|()| file.sync_all()),
+        // Two first starts at once: the other one's key is as good.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn print(text: &str) -> Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}") {
+        // Whoever read the output has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        written => Ok(written.map(|()| ExitCode::SUCCESS)?),
+    }
+}

@@ -1,0 +1,169 @@
+//! One node: builds the adapters, wires the parts, and runs until it is asked to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+
+use crate::auth::{AuthError, Issuer};
+use crate::broker::OutboxSettings;
+use crate::bus::{Audience, Bus, BusError, MemoryBus, MemoryBusSettings, Topic};
+use crate::channel::{Authentication, InboundChannel, RateLimit};
+use crate::consumers::{KeepOf, RetentionSettings, broadcast, persistence, retention};
+use crate::edge::{Edge, EdgeSettings, Numbering};
+use crate::message::{Destination, UserName};
+use crate::policy::Policies;
+use crate::settings::{BadSettings, Mode, Settings};
+use crate::shutdown::Shutdown;
+use crate::store::{Keep, PartitionKey, SqliteStore, Store, StoreError};
+use crate::transport::{self, Connections, Development, Readiness, ServerSettings, Transport};
+
+/// Tokens of development mode live so long.
+const DEVELOPMENT_TOKEN: Duration = Duration::from_secs(12 * 3600);
+/// What a drain gets beyond the time over which closes are spread: clients read their last frame, the bus empties.
+const AFTER_DRAIN: Duration = Duration::from_secs(5);
+/// Limits on users that were not seen for so long are forgotten.
+const FORGET_IDLE: Duration = Duration::from_secs(60);
+
+/// Why a node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Settings(#[from] BadSettings),
+    #[error("{0} is taken, or may not be listened on: {1}")]
+    Listen(SocketAddr, #[source] io::Error),
+    #[error("the store can't be opened: {0}")]
+    Store(#[source] StoreError),
+    #[error("the bus can't be read: {0}")]
+    Bus(#[from] BusError),
+    #[error("no tokens can be made for development: {0}")]
+    Issuer(#[from] AuthError),
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    address: SocketAddr,
+    server: ServerSettings,
+    shutdown: Shutdown,
+    readiness: Readiness,
+    connections: Connections,
+    store: Arc<dyn Store>,
+}
+
+impl Node {
+    /// Starts a node; from when this returns it serves.
+    pub async fn start(settings: Settings, shutdown: Shutdown) -> Result<Self, StartError> {
+        let issuer = (settings.mode == Mode::Development).then(|| Issuer::new(&settings.auth)).transpose()?;
+        let checked = settings.check()?;
+        let (settings, policies) = (checked.settings, Arc::new(ArcSwap::from_pointee(checked.policies)));
+        let listener =
+            transport::bind(settings.server.address()).map_err(|error| StartError::Listen(settings.server.address(), error))?;
+        let address = listener.local_addr().map_err(|error| StartError::Listen(settings.server.address(), error))?;
+
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.store.sqlite).await.map_err(StartError::Store)?);
+        let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new(MemoryBusSettings::default()));
+        let edge = Edge::new(Arc::clone(&store), numbering(&bus), shutdown.clone(), EdgeSettings::default());
+
+        // In this order: what is stored from now on must find its way to the edge.
+        let reader = bus.subscribe(Topic::Broadcast, Audience::EveryNode).await?;
+        shutdown.spawn_essential("broadcast", broadcast(reader, edge.clone(), shutdown.clone()));
+        let reader = bus.subscribe(Topic::Events, Audience::OneNode).await?;
+        shutdown.spawn_essential("persistence", persistence(reader, Arc::clone(&bus), Arc::clone(&store), shutdown.clone()));
+        let rounds = RetentionSettings {
+            interval: settings.store.retention_interval.0,
+            idempotency_window: settings.store.idempotency_window.0,
+        };
+        shutdown.spawn_essential("retention", retention(Arc::clone(&store), keep_of(&policies), rounds, shutdown.clone()));
+
+        let rate_limit = Arc::new(RateLimit::new(&settings.rate_limit));
+        shutdown.spawn_essential("rate-limit", forget_idle(Arc::clone(&rate_limit), shutdown.clone()));
+        let authentication = Authentication::new(Arc::new(checked.verifier));
+        let channel = InboundChannel::new(authentication, policies, vec![Box::new(rate_limit)], bus, edge.clone());
+
+        let (readiness, connections) = (Readiness::default(), Connections::default());
+        let transport = Transport {
+            server: settings.server.clone(),
+            session: Arc::new(settings.session),
+            outbox: OutboxSettings { limit: settings.server.max_outbox, ..OutboxSettings::default() },
+            token_cookie: settings.auth.cookie.clone(),
+            channel: Arc::new(channel),
+            edge,
+            connections: connections.clone(),
+            readiness: readiness.clone(),
+            shutdown: shutdown.clone(),
+            development: issuer.map(development),
+        };
+        let head_timeout = Duration::from_millis(settings.server.handshake_timeout_ms.into());
+        let router = transport::router(Arc::new(transport));
+        let serving = transport::serve(listener, router, settings.server.max_connections, head_timeout, shutdown.clone());
+        shutdown.spawn_essential("listener", serving);
+        readiness.set_ready();
+        tracing::info!(%address, mode = ?settings.mode, "ready");
+        Ok(Self { address, server: settings.server, shutdown, readiness, connections, store })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs until it is asked to stop, and drains; false if a part of it failed, or clients were cut off.
+    pub async fn run(self) -> bool {
+        self.shutdown.draining().await;
+        // A load balancer sees it before the first client has to go.
+        self.readiness.set_draining();
+        let spread = Duration::from_millis(self.server.drain_ms.into());
+        let connections = self.connections.clone();
+        self.shutdown.spawn("drain", async move { connections.drain(spread).await });
+        let drained = self.shutdown.drain(spread + AFTER_DRAIN).await;
+        self.store.close().await;
+        if let Some(part) = self.shutdown.failed() {
+            tracing::error!(part, "stopped because a part of the node ended");
+            return false;
+        }
+        tracing::info!("stopped");
+        drained.stuck == 0
+    }
+}
+
+/// The store speaks of partitions as the bus does, and neither knows the other.
+fn numbering(bus: &Arc<dyn Bus>) -> Numbering {
+    let bus = Arc::clone(bus);
+    Arc::new(move |destination: &Destination| {
+        let partition = bus.partition_of(destination);
+        PartitionKey { log: partition.log, topic: partition.topic, number: partition.number }
+    })
+}
+
+fn keep_of(policies: &Arc<ArcSwap<Policies>>) -> KeepOf {
+    let policies = Arc::clone(policies);
+    Arc::new(move |destination: &Destination, now_ms: u64| {
+        let policies = policies.load();
+        // What no policy covers any more stays until somebody decides: settings may be mistaken for a moment.
+        let Some(retention) = policies.policy_of(destination).map(|policy| policy.retention) else {
+            return Keep { count: None, not_before_ms: None };
+        };
+        let age_ms = retention.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        Keep { count: retention.count, not_before_ms: age_ms.map(|age| now_ms.saturating_sub(age)) }
+    })
+}
+
+async fn forget_idle(rate_limit: Arc<RateLimit>, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(FORGET_IDLE) => rate_limit.forget_idle(),
+            () = shutdown.stopped() => return,
+        }
+    }
+}
+
+fn development(issuer: Issuer) -> Development {
+    let token = move |user: &UserName, roles: &[String]| {
+        let now_s = SystemTime::UNIX_EPOCH.elapsed().ok()?.as_secs();
+        issuer.issue(user, roles, serde_json::Map::new(), DEVELOPMENT_TOKEN, now_s).ok()
+    };
+    Development { token: Box::new(token) }
+}

@@ -1,0 +1,191 @@
+//! The one task that writes. It takes all writes that wait and commits them together: one wait for the disk, however
+//! many partitions. Knows nothing of callers but how to answer them.
+
+use std::fs::File;
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::append::{append, claim};
+use super::error::{failed, in_full, repeated};
+use super::queue::{Chore, ChoreKind, Write};
+use crate::store::StoreError;
+
+/// How many writes share a transaction. Each has at most a batch of messages, so this also bounds the transaction.
+const MAX_GROUP: usize = 32;
+
+/// How long a connection that failed is given to close.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
+
+/// Owns the writing connection, and the lock that keeps other processes away.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) options: SqliteConnectOptions,
+    /// None after a failure: what a transaction left behind in a connection is not worth finding out.
+    pub(super) connection: Option<SqliteConnection>,
+    pub(super) writes: mpsc::Receiver<Write>,
+    pub(super) chores: mpsc::Receiver<Chore>,
+    pub(super) closing: CancellationToken,
+    /// Released by being dropped, which is after all else.
+    pub(super) lock: File,
+}
+
+impl Writer {
+    /// Works until it is told to close or all callers are gone, and then to the end of what waits.
+    pub(super) async fn run(mut self) {
+        let closing = self.closing.clone();
+        let mut group = Vec::with_capacity(MAX_GROUP);
+        loop {
+            tokio::select! {
+                biased;
+                () = closing.cancelled(), if !self.writes.is_closed() => {
+                    self.writes.close();
+                    self.chores.close();
+                }
+                count = self.writes.recv_many(&mut group, MAX_GROUP) => {
+                    if count == 0 {
+                        break;
+                    }
+                    // Those who were answered together come back together: let them catch this transaction.
+                    tokio::task::yield_now().await;
+                    while group.len() < MAX_GROUP && let Ok(write) = self.writes.try_recv() {
+                        group.push(write);
+                    }
+                    self.write_group(&mut group).await;
+                    // One chore a turn: neither do chores hold up writes, nor are they held up for ever.
+                    if let Ok(chore) = self.chores.try_recv() {
+                        self.do_chore(chore).await;
+                    }
+                }
+                Some(chore) = self.chores.recv() => self.do_chore(chore).await,
+            }
+        }
+        while let Some(chore) = self.chores.recv().await {
+            self.do_chore(chore).await;
+        }
+        self.finish().await;
+    }
+
+    async fn write_group(&mut self, group: &mut Vec<Write>) {
+        group.retain(Write::begin);
+        if group.is_empty() {
+            return;
+        }
+        let Err(failure) = self.commit(group).await else {
+            return group.drain(..).for_each(Write::release);
+        };
+        if failure.is_retryable() || group.len() == 1 {
+            return group.drain(..).for_each(|write| write.fail(repeated(&failure)));
+        }
+        // One of them is to blame, and only that one is to fail. Savepoints would tell at once which, but cost each
+        // write of every group two more trips to the connection's thread, for what should never happen.
+        for write in group.drain(..) {
+            let mut alone = [write];
+            let committed = self.commit(&mut alone).await;
+            let [write] = alone;
+            match committed {
+                Ok(()) => write.release(),
+                Err(failure) => write.fail(failure),
+            }
+        }
+    }
+
+    async fn commit(&mut self, group: &mut [Write]) -> Result<(), StoreError> {
+        let committed = match self.connected().await {
+            Ok(connection) => commit_together(connection, group).await,
+            Err(error) => Err(error),
+        };
+        if let Err(failure) = &committed {
+            warn!(error = in_full(failure), writes = group.len(), "a transaction failed, with all that shared it");
+            self.disconnect().await;
+        }
+        committed
+    }
+
+    async fn do_chore(&mut self, chore: Chore) {
+        if !chore.reply.begin() {
+            return;
+        }
+        let done = match self.connected().await {
+            Ok(connection) => do_chore(connection, chore.kind).await,
+            Err(error) => Err(error),
+        };
+        if let Err(failure) = &done {
+            warn!(error = in_full(failure), chore = ?chore.kind, "a chore failed");
+            self.disconnect().await;
+        }
+        chore.reply.send(done);
+    }
+
+    async fn connected(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.options.connect().await.map_err(failed)?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Closing rolls back what was open.
+    async fn disconnect(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && !matches!(timeout(CLOSE_WAIT, connection.close()).await, Ok(Ok(())))
+        {
+            warn!("a connection that failed does not close");
+        }
+    }
+
+    async fn finish(&mut self) {
+        if let Ok(connection) = self.connected().await
+            && let Err(error) = execute(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await
+        {
+            // The next start reads the log instead.
+            warn!(error = in_full(&error), "the write-ahead log could not be emptied");
+        }
+        self.disconnect().await;
+        if let Err(error) = self.lock.unlock() {
+            error!(%error, "the lock file could not be released");
+        }
+    }
+}
+
+/// All of the group, durable when this returns `Ok`; its answers are held in the replies until then. An error stands
+/// for all of them, but for `Fenced`: what finds that it is fenced has written nothing, and is answered like the rest.
+async fn commit_together(connection: &mut SqliteConnection, group: &mut [Write]) -> Result<(), StoreError> {
+    // Immediate, since a transaction that reads first and then writes may find itself behind (SQLITE_BUSY_SNAPSHOT).
+    execute(connection, "BEGIN IMMEDIATE").await?;
+    for write in group {
+        match write {
+            Write::Append(batch, reply) => match append(connection, batch).await {
+                Err(StoreError::Fenced) => reply.hold(Err(StoreError::Fenced)),
+                appended => reply.hold(Ok(appended?)),
+            },
+            Write::Claim(partition, owner, reply) => reply.hold(Ok(claim(connection, partition, *owner).await?)),
+        }
+    }
+    execute(connection, "COMMIT").await
+}
+
+async fn do_chore(connection: &mut SqliteConnection, kind: ChoreKind) -> Result<u64, StoreError> {
+    let query = match kind {
+        ChoreKind::Remove { destination, through } => {
+            sqlx::query("DELETE FROM messages WHERE destination = ?1 AND sequence <= ?2").bind(destination).bind(through)
+        }
+        ChoreKind::ForgetIds { before_ms, limit } => {
+            sqlx::query("DELETE FROM message_ids WHERE id IN (SELECT id FROM message_ids WHERE stored_ms < ?1 ORDER BY stored_ms LIMIT ?2)")
+                .bind(before_ms)
+                .bind(limit)
+        }
+        ChoreKind::Nothing => sqlx::query("SELECT 1 FROM partitions LIMIT 1"),
+    };
+    // A statement alone is a transaction.
+    query.execute(connection).await.map(|done| done.rows_affected()).map_err(failed)
+}
+
+async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), StoreError> {
+    sqlx::query(sql).execute(connection).await.map(drop).map_err(failed)
+}
