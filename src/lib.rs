@@ -3,5 +3,6 @@
 //! The modules in the order a message passes them; what may use what is the layers block of `architecture.md`.
 
 pub mod message;
+pub mod settings;
 pub mod shutdown;
 pub mod telemetry;

@@ -94,7 +94,7 @@ fn escape(line: &str) -> String {
             '\n' => escaped.push_str("\\n"),
             '\r' => escaped.push_str("\\r"),
             '\t' => escaped.push_str("\\t"),
-            other if other.is_control() => escaped.push_str(&format!("\\u{:04x}", u32::from(other))),
+            other if other.is_control() => escaped.extend(format!("\\u{:04x}", u32::from(other)).chars()),
             other => escaped.push(other),
         }
     }
