@@ -74,7 +74,11 @@ impl Report {
     pub(crate) fn finish(self, whole: bool) -> ExitCode {
         println!("\n== summary");
         for Step { name, took, failure } in &self.steps {
-            println!("{:>7.1} s  {name}: {}", took.as_secs_f64(), failure.as_deref().unwrap_or("ok"));
+            println!(
+                "{:>7.1} s  {name}: {}",
+                took.as_secs_f64(),
+                failure.as_deref().map_or_else(|| "ok".to_owned(), |failure| format!("FAILED: {failure}"))
+            );
         }
         if whole && self.counts.skipped > 0 {
             println!("a skipped test is a failure here");
