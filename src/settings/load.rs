@@ -12,7 +12,8 @@ use super::tree::{Node, PREFIX, Value};
 const MOST_PROBLEMS: usize = 20;
 
 /// Variables with our prefix that are no settings: the file's own path, and what the build and the tests use.
-const NOT_SETTINGS: &[&str] = &["FOOTFALL_CONFIG", "FOOTFALL_SKIP_PAGE", "FOOTFALL_URL", "FOOTFALL_DATA", "FOOTFALL_BIN"];
+const NOT_SETTINGS: &[&str] =
+    &["FOOTFALL_CONFIG", "FOOTFALL_SKIP_PAGE", "FOOTFALL_URL", "FOOTFALL_DATA", "FOOTFALL_BIN", "FOOTFALL_SECRET", "FOOTFALL_COOKIE"];
 
 /// The environment, for [`load`]. What is not Unicode can't be a setting, but it can be somebody else's variable.
 #[expect(clippy::disallowed_methods, reason = "settings are where the environment is read")]
@@ -45,7 +46,7 @@ fn load_from<T: DeserializeOwned>(source: &Source, env: impl Iterator<Item = (St
     })?;
     let variables = env.filter(|(name, _)| name.starts_with(PREFIX));
     let mut problems: Vec<Problem> =
-        tree.overlay(variables).into_iter().map(|clash| Problem::variable(&clash.variable, clash.sentence)).collect();
+        tree.overlay(variables).into_iter().map(|clash| Problem::new(clash.variable.as_ref(), clash.sentence)).collect();
 
     let mut removed: Vec<Vec<String>> = Vec::new();
     while problems.len() < MOST_PROBLEMS {

@@ -47,8 +47,9 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
-    pub(super) fn variable(name: &str, sentence: String) -> Self {
-        Self { place: name.to_owned(), sentence, excerpt: None, offset: usize::MAX }
+    /// A problem without a line: `place` is a variable, or the key that a later check found wrong.
+    pub fn new(place: impl Into<String>, sentence: impl Into<String>) -> Self {
+        Self { place: place.into(), sentence: sentence.into(), excerpt: None, offset: usize::MAX }
     }
 
     pub(super) fn offset(&self) -> usize {
@@ -97,7 +98,7 @@ impl Source {
         let sentence = sentence(tree, failure, secret || holds_secret(node));
         match &node.origin {
             Origin::Everything => Problem { place: self.name.clone(), sentence, excerpt: None, offset: 0 },
-            Origin::Variable(name) => Problem::variable(name, variable_sentence(tree, failure, sentence)),
+            Origin::Variable(name) => Problem::new(name.as_ref(), variable_sentence(tree, failure, sentence)),
             Origin::File { key, value } => {
                 let unknown = matches!(failure.kind, Kind::UnknownKey { .. });
                 let (span, end, rest) = match key {

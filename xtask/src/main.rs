@@ -1,1 +1,48 @@
-fn main(){}
+//! What CI runs, and what a developer types: `cargo xtask <command>`.
+
+#![expect(clippy::print_stdout, reason = "a command for people and for CI's log")]
+
+mod clients;
+mod command;
+mod counts;
+mod node;
+mod process;
+mod report;
+mod test;
+mod tools;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "What CI runs, and what a developer types")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+// Each task is a module; `cluster`, `chaos` and `bench` become lines here when they exist.
+#[derive(Subcommand)]
+enum Task {
+    /// Run the tests; the last line is `N passed, N failed, N skipped`.
+    Test {
+        /// Only what needs no other program: unit tests, transcripts, contracts in memory, layers. For use while working.
+        #[arg(long)]
+        fast: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().task {
+        Task::Test { fast: true } => test::fast(),
+        Task::Test { fast: false } => test::all(),
+    }
+}
+
+/// The folder of the workspace; every command runs there unless it says otherwise.
+fn root() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}

@@ -1,0 +1,54 @@
+//! Real clients against a real node: each folder of `tests/clients` with a `package.json` is a suite.
+//!
+//! A suite is run by `npm test` (`node --test`), with a node of its own: `FOOTFALL_URL` is its base URL, `FOOTFALL_DATA`
+//! the folder it runs in, `FOOTFALL_BIN` the binary for suites that start more nodes, `CHROMIUM` a browser.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+use crate::command::command;
+use crate::counts::Counts;
+use crate::node::Node;
+use crate::report::Report;
+use crate::{root, tools};
+
+const PACKAGES: Duration = Duration::from_mins(5);
+const SUITE: Duration = Duration::from_mins(10);
+
+pub(crate) fn run(report: &mut Report, binary: &Path) {
+    let folder = root().join("tests/clients");
+    let needed = report.step("what the clients need", || {
+        tools::node()?;
+        Ok((tools::browser()?, suites(&folder)?))
+    });
+    let Some((browser, suites)) = needed else { return };
+    for suite in suites {
+        let name = suite.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut npm = command("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]);
+        if report.run(&format!("packages of {name}"), npm.current_dir(&suite), PACKAGES).is_none() {
+            continue;
+        }
+        let Some(node) = report.step(&format!("a node for {name}"), || Node::start(binary, &folder.join("footfall.toml"))) else {
+            continue;
+        };
+        let mut test = command("npm", &["test"]);
+        test.current_dir(&suite).env("FOOTFALL_URL", node.url()).env("FOOTFALL_DATA", node.folder());
+        test.env("FOOTFALL_BIN", binary).env("CHROMIUM", &browser);
+        if !report.tests(&format!("client {name}"), &mut test, SUITE, Counts::of_node) {
+            node.show_log();
+        }
+        report.step(&format!("the node of {name} stops"), || node.stop());
+    }
+}
+
+fn suites(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut suites = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    suites.retain(|path| path.join("package.json").is_file());
+    suites.sort();
+    ensure!(!suites.is_empty(), "there is no client suite in {}", folder.display());
+    Ok(suites)
+}

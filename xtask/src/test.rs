@@ -1,0 +1,53 @@
+//! `cargo xtask test`: the whole of what CI runs, or the part that is fast.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::clients;
+use crate::command::cargo;
+use crate::counts::Counts;
+use crate::report::Report;
+
+/// With nothing built before, on two busy cores.
+const BUILD: Duration = Duration::from_mins(20);
+const TESTS: Duration = Duration::from_mins(10);
+const FORMAT: Duration = Duration::from_mins(1);
+
+/// Tier 0.
+pub(crate) fn fast() -> ExitCode {
+    let mut report = Report::default();
+    let mut tests = cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]);
+    report.tests("tests in Rust", &mut tests, BUILD, Counts::of_cargo);
+    report.finish(false)
+}
+
+/// Tier 1. A failure stops nothing but what needs the failed part, so that one run shows everything.
+pub(crate) fn all() -> ExitCode {
+    let mut report = Report::default();
+    report.run("format", &mut cargo(&["fmt", "--all", "--check"]), FORMAT);
+    report.run("clippy", &mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]), BUILD);
+    report.run("documentation", cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"), BUILD);
+
+    // The same artifacts as the tests', node included: with other features or another profile all would be built twice.
+    let mut build = cargo(&["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]);
+    let Some(messages) = report.read("build", &mut build, BUILD) else { return report.finish(true) };
+    report.tests("tests in Rust", &mut cargo(&["test", "--workspace", "--no-fail-fast"]), TESTS, Counts::of_cargo);
+
+    if let Some(node) = report.step("node binary", || node_binary(&messages)) {
+        clients::run(&mut report, &node);
+    }
+    report.finish(true)
+}
+
+/// Where cargo put the node.
+fn node_binary(messages: &[String]) -> anyhow::Result<PathBuf> {
+    let found = messages.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
+        let is_node =
+            message["target"]["name"] == "footfall" && message["target"]["kind"][0] == "bin" && message["profile"]["test"] == false;
+        message["executable"].as_str().filter(|_| is_node).map(PathBuf::from)
+    });
+    found.ok_or_else(|| anyhow::anyhow!("cargo named no binary `footfall`"))
+}
