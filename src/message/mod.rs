@@ -80,6 +80,8 @@ impl Message {
 pub struct Rendered {
     pub rest: Bytes,
     pub text: bool,
+    /// Headers that this STOMP version can't write; whoever rendered counts them.
+    pub left_out: usize,
 }
 
 /// One [`Rendered`] per STOMP version, made at most once.

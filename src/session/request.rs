@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use stomp_frames::Text;
+use stomp_frames::{Frame, Text, Version, message_head};
 
-use crate::message::{ClientHeaders, Position, SendTo, SubscribeTo, Tag, Ticket};
+use super::error::ProtocolError;
+use super::reserved::is_reserved;
+use super::settings::SessionSettings;
+use crate::message::{AckMode, ClientHeaders, Position, SendTo, SubscribeTo, Tag, Ticket};
 
 /// A request that someone else must decide; the session waits for the outcome under its ticket.
 #[derive(Debug)]
 pub enum Request {
+    /// Answered by [`super::Session::connected`] or [`super::Session::end`].
     Connect(Connect),
     Send(Ticket, Send),
     Subscribe(Ticket, Subscribe),
@@ -56,4 +60,144 @@ pub enum From {
     History(u32),
     /// `after: P`: everything after P, then live.
     After(Position),
+}
+
+impl Send {
+    /// Required headers are there already.
+    pub(super) fn read(frame: Frame, settings: &SessionSettings) -> Result<Self, ProtocolError> {
+        let to = SendTo::parse(frame.header("destination").unwrap_or_default())?;
+        let idempotency_key = short(&frame, "idempotency-key", settings)?;
+        let own = frame.headers.first_occurrences().filter(|(name, _)| !is_reserved(name));
+        let headers: ClientHeaders = own.map(|(name, value)| (Box::from(&**name), Box::from(&**value))).collect();
+        let content_type = frame.header("content-type").map(Arc::from);
+        Ok(Self { to, content_type, headers, idempotency_key, body: frame.body })
+    }
+
+    /// What it counts against the bytes that a session may have in flight.
+    pub(super) fn size(&self) -> usize {
+        self.body.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+}
+
+impl Subscribe {
+    /// Required headers are there already.
+    pub(super) fn read(frame: &Frame, version: Version, settings: &SessionSettings) -> Result<Self, ProtocolError> {
+        let destination = frame.header("destination").unwrap_or_default();
+        let to = SubscribeTo::parse(destination)?;
+        let from = read_from(frame, settings)?;
+        if matches!(to, SubscribeTo::Pattern(_)) && from != From::Now {
+            return Err(ProtocolError::PatternWithoutHistory);
+        }
+        let ack = match frame.header("ack") {
+            None | Some("auto") => AckMode::Auto,
+            Some("client") => AckMode::Client,
+            // Not in STOMP 1.0, but it has no other meaning there.
+            Some("client-individual") => AckMode::ClientIndividual,
+            Some(_) => return Err(ProtocolError::BadHeader("ack", "auto, client or client-individual")),
+        };
+        // In 1.0 the id is optional; the destination then is what the client knows its subscription by.
+        let id = short(frame, "id", settings)?;
+        let id = id.as_deref().unwrap_or(destination);
+        let tag = Arc::new(Tag::new(id, message_head(id, version), ack));
+        Ok(Self { to, from, tag, receipt: frame.header("receipt").is_some() })
+    }
+}
+
+fn read_from(frame: &Frame, settings: &SessionSettings) -> Result<From, ProtocolError> {
+    match (frame.header("history"), frame.header("after")) {
+        (None, None) => Ok(From::Now),
+        (Some(_), Some(_)) => Err(ProtocolError::BadHeader("history", "absent if there is after")),
+        (Some(history), None) => {
+            let plain = history.bytes().all(|byte| byte.is_ascii_digit());
+            let number: Option<u32> = if plain { history.parse().ok() } else { None };
+            let number = number.ok_or(ProtocolError::BadHeader("history", "a number of messages"))?;
+            Ok(From::History(number.min(settings.max_history)))
+        }
+        (None, Some(after)) => {
+            let position = after.parse().map_err(|_| ProtocolError::BadHeader("after", "the position of a MESSAGE or a RECEIPT"))?;
+            Ok(From::After(position))
+        }
+    }
+}
+
+/// A header that names something: neither empty nor long.
+pub(super) fn short(frame: &Frame, name: &'static str, settings: &SessionSettings) -> Result<Option<Text>, ProtocolError> {
+    let Some(value) = frame.headers.get(name) else { return Ok(None) };
+    if value.is_empty() || value.len() > settings.max_id_bytes {
+        return Err(ProtocolError::BadLength(name, settings.max_id_bytes));
+    }
+    Ok(Some(value.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use stomp_frames::Command;
+
+    use super::*;
+
+    fn send(headers: &[(&'static str, &'static str)]) -> Result<Send, ProtocolError> {
+        let frame = headers.iter().fold(Frame::new(Command::Send), |frame, (name, value)| frame.with_header(*name, *value));
+        Send::read(frame, &SessionSettings::default())
+    }
+
+    fn subscribe(headers: &[(&'static str, &'static str)]) -> Result<Subscribe, ProtocolError> {
+        let frame = headers.iter().fold(Frame::new(Command::Subscribe), |frame, (name, value)| frame.with_header(*name, *value));
+        Subscribe::read(&frame, Version::V1_2, &SessionSettings::default())
+    }
+
+    #[test]
+    fn readers_see_the_senders_own_headers_once_and_no_reserved_ones() {
+        let request = send(&[
+            ("destination", "/topic/a"),
+            ("x-colour", "red"),
+            ("x-colour", "blue"),
+            ("Authorization", "Bearer secret"),
+            ("SENDER", "root"),
+            ("Message-Id", "7"),
+            ("subscription", "0"),
+            ("receipt", "r"),
+            ("position", "1:1"),
+            ("X-Colour", "green"),
+        ])
+        .unwrap();
+        let headers: Vec<_> = request.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(headers, [("x-colour", "red"), ("X-Colour", "green")]);
+    }
+
+    #[test]
+    fn the_first_of_two_destinations_counts() {
+        let request = send(&[("destination", "/topic/a"), ("destination", "/topic/b")]).unwrap();
+        assert_eq!(request.to, SendTo::parse("/topic/a").unwrap());
+        assert!(matches!(send(&[("destination", "/topic/*")]), Err(ProtocolError::BadDestination(_))));
+    }
+
+    #[test]
+    fn an_idempotency_key_is_neither_empty_nor_long() {
+        let long: &'static str = "k".repeat(257).leak();
+        for (key, expected) in [("", false), (long, false), (&long[1..], true)] {
+            assert_eq!(send(&[("destination", "/topic/a"), ("idempotency-key", key)]).is_ok(), expected, "{} bytes", key.len());
+        }
+    }
+
+    #[test]
+    fn where_a_subscription_begins() {
+        let after = "00000000000000ab:3";
+        for (header, expected) in [
+            (("x", "y"), Ok(From::Now)),
+            (("history", "20"), Ok(From::History(20))),
+            (("history", "0"), Ok(From::History(0))),
+            (("history", "4294967295"), Ok(From::History(10_000))),
+            (("after", after), Ok(From::After(after.parse().unwrap()))),
+            (("history", "4294967296"), Err(())),
+            (("history", "+1"), Err(())),
+            (("history", ""), Err(())),
+            (("after", "3"), Err(())),
+        ] {
+            let got = subscribe(&[("destination", "/topic/a"), ("id", "0"), header]);
+            assert_eq!(got.map(|request| request.from).map_err(|_| ()), expected, "{header:?}");
+        }
+        assert!(subscribe(&[("destination", "/topic/a"), ("id", "0"), ("history", "1"), ("after", after)]).is_err());
+        let wildcard = subscribe(&[("destination", "/topic/*"), ("id", "0"), ("history", "1")]);
+        assert_eq!(wildcard.unwrap_err(), ProtocolError::PatternWithoutHistory);
+    }
 }

@@ -1,0 +1,45 @@
+//! The headers of a SEND that are not the sender's to give to readers. One table.
+
+/// Compared without regard to case: what differs in case only would be taken for the same by many a reader.
+/// An own header of the client's that has one of these names is dropped, its MESSAGE lives on without it.
+const RESERVED: [&str; 31] = [
+    // Secrets, which Spring forwards to every subscriber.
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "login",
+    "passcode",
+    // What STOMP itself says of a SEND or a MESSAGE.
+    "destination",
+    "content-type",
+    "content-length",
+    "receipt",
+    "receipt-id",
+    "transaction",
+    "ack",
+    "id",
+    "subscription",
+    "message-id",
+    // What STOMP says of a session.
+    "accept-version",
+    "host",
+    "version",
+    "heart-beat",
+    "server",
+    "session",
+    "user-name",
+    // What footfall says of a message.
+    "idempotency-key",
+    "sender",
+    "sender-session",
+    "timestamp",
+    "position",
+    "recovered",
+    "retained",
+    "code",
+    "message",
+];
+
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+}
