@@ -1,7 +1,7 @@
 //! CONNECT and CONNECTED: which version, which heart-beats, and who asks.
 
 use bytes::Bytes;
-use stomp_frames::{Command, Frame, FrameWriter, Text, Version};
+use stomp_frames::{Command, Frame, FrameWriter, Version};
 
 use super::error::ProtocolError;
 use super::heart_beat::{HeartBeats, Offer};
@@ -52,13 +52,6 @@ pub(super) fn connected(version: Version, user: &UserName, session: &str, settin
     writer.finish(&[])
 }
 
-impl Connect {
-    /// For tests and for ways in that have no CONNECT frame.
-    pub fn with_authorization(authorization: &str) -> Self {
-        Self { authorization: Some(Text::copied(authorization)), passcode: None }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,7 +81,7 @@ mod tests {
             let frame = connected(version, &user, "s1", &SessionSettings::default());
             let text = std::str::from_utf8(&frame).unwrap();
             assert!(text.contains("\nuser-name:bob:role\\nadmin ü\n"), "{text}");
-            assert_eq!(text.lines().count(), 7, "{text}");
+            assert_eq!(text.lines().count(), 8, "{text}");
         }
     }
 

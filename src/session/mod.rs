@@ -106,7 +106,8 @@ impl Session {
         }
     }
 
-    /// Takes bytes that are no frame. None can follow them.
+    /// Takes bytes that are no frame. None can follow them, so there is nothing more to read; after DISCONNECT they are
+    /// ignored like frames.
     pub fn reject(&mut self, error: &ParseError, effects: &mut Effects) {
         if !matches!(self.state, State::Disconnecting(..)) {
             self.fail(&error::refusal_of(error), None, effects);

@@ -106,7 +106,7 @@ impl Subscribe {
 fn read_from(frame: &Frame, settings: &SessionSettings) -> Result<From, ProtocolError> {
     match (frame.header("history"), frame.header("after")) {
         (None, None) => Ok(From::Now),
-        (Some(_), Some(_)) => Err(ProtocolError::BadHeader("history", "absent if there is after")),
+        (Some(_), Some(_)) => Err(ProtocolError::BadHeader("history", "left out where after is given")),
         (Some(history), None) => {
             let plain = history.bytes().all(|byte| byte.is_ascii_digit());
             let number: Option<u32> = if plain { history.parse().ok() } else { None };

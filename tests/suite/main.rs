@@ -1,0 +1,3 @@
+//! One binary for all tests of the whole crate, because it links slowly.
+
+mod transcripts;
