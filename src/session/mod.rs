@@ -159,14 +159,13 @@ impl Session {
     /// stand still.
     pub fn wants_frames(&self) -> bool {
         match &self.state {
-            State::Opened => true,
             State::Connected(_) => {
                 let InFlight { sends, bytes, others } = self.in_flight();
                 let most = self.settings.max_sends_in_flight;
                 sends < most && others < most && bytes < self.settings.max_bytes_in_flight
             }
-            // Reading on costs nothing, as frames are ignored, and shows that the client closed its end.
-            State::Disconnecting(..) => true,
+            // After DISCONNECT frames are ignored, so reading on costs nothing, and shows that the client closed its end.
+            State::Opened | State::Disconnecting(..) => true,
             State::Connecting(_) | State::Over => false,
         }
     }

@@ -50,8 +50,9 @@ fn decode(c: &mut Criterion, name: &str, frames: u64, chunks: &[Bytes]) {
 
 fn decoding(c: &mut Criterion) {
     let small = send();
-    let large = [&b"SEND\ndestination:/topic/room.42\ncontent-length:65536\n\n"[..], &[b'x'; 65_536], b"\0"].concat();
-    let until_nul = [&b"SEND\ndestination:/topic/room.42\n\n"[..], &[b'x'; 65_536], b"\0"].concat();
+    let body = "x".repeat(65_536);
+    let large = format!("SEND\ndestination:/topic/room.42\ncontent-length:65536\n\n{body}\0").into_bytes();
+    let until_nul = format!("SEND\ndestination:/topic/room.42\n\n{body}\0").into_bytes();
     let cut = |bytes: &[u8], size| bytes.chunks(size).map(Bytes::copy_from_slice).collect::<Vec<_>>();
     decode(c, "send of 160 bytes", 1, &cut(&small, 160));
     decode(c, "16 of them in one chunk", 16, &cut(&small.repeat(16), 16 * 160));

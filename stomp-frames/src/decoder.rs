@@ -10,7 +10,7 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::mem;
+use std::{fmt, mem};
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
@@ -25,10 +25,9 @@ use crate::version::Version;
 /// Decodes one direction of one connection, either one: it takes every known command, and whether this peer may
 /// send it (see [`crate::Command::is_client`]) is the session's question.
 ///
-/// Push a chunk, then call [`Decoder::next_item`] until it returns `None`, then push the next. Every byte is looked
-/// at once while its frame is incomplete, and copied at most once. A frame that lies inside one chunk shares it.
-/// What is held between chunks is less than the frame limit.
-#[derive(Debug)]
+/// Push a chunk, then call [`Decoder::next_item`] until it returns `None`, then push the next. No byte is searched
+/// again when more arrive, and none is copied more than once. A frame that lies inside one chunk shares it. What is
+/// held between chunks is never more than the frame limit.
 pub struct Decoder {
     limits: Limits,
     version: Option<Version>,
@@ -41,7 +40,6 @@ pub struct Decoder {
     partial: BytesMut,
 }
 
-#[derive(Debug)]
 enum State {
     Between { after_cr: bool },
     Head(HeadScan),
@@ -52,7 +50,6 @@ enum State {
 const BETWEEN: State = State::Between { after_cr: false };
 
 /// A frame whose body is still to come.
-#[derive(Debug)]
 struct Unfinished {
     frame: Frame,
     head_size: usize,
@@ -73,8 +70,8 @@ impl Decoder {
         self.limits = limits;
     }
 
-    /// This version's escapes for every frame not yet taken from [`Decoder::next_item`], chunks already pushed
-    /// included; except that CONNECT, STOMP and CONNECTED never have any.
+    /// This version's escapes for every head that [`Decoder::next_item`] has not read to its end, in chunks already
+    /// pushed too; except that CONNECT, STOMP and CONNECTED never have any.
     pub const fn set_version(&mut self, version: Version) {
         self.version = Some(version);
     }
@@ -255,6 +252,18 @@ impl Decoder {
         let mut whole = mem::take(&mut self.partial);
         whole.extend_from_slice(rest);
         whole.freeze()
+    }
+}
+
+/// Without the bytes, which may be anybody's token.
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("limits", &self.limits)
+            .field("version", &self.version)
+            .field("mid_frame", &self.is_mid_frame())
+            .field("buffered", &self.buffered())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,8 @@
 //! From commands, headers and bodies to bytes.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use std::fmt;
+
+use bytes::Bytes;
 
 use crate::command::Command;
 use crate::escape::Escaping;
@@ -32,7 +34,7 @@ impl FrameWriter {
     pub fn with_capacity(command: Command, version: Version, size: usize) -> Self {
         let mut lines = Lines::new(command, version, size);
         lines.buffer.extend_from_slice(command.as_str().as_bytes());
-        lines.buffer.put_u8(b'\n');
+        lines.buffer.push(b'\n');
         Self { lines }
     }
 
@@ -97,7 +99,7 @@ pub fn message_head(subscription_id: &str, version: Version) -> Bytes {
     let size = "MESSAGE\nsubscription:\n".len() + subscription_id.len();
     let mut writer = FrameWriter::with_capacity(Command::Message, version, size);
     writer.header("subscription", subscription_id);
-    writer.lines.buffer.freeze()
+    writer.lines.buffer.into()
 }
 
 /// The line between [`message_head`] and the rest that says by which id this delivery is acknowledged; empty if the
@@ -105,7 +107,7 @@ pub fn message_head(subscription_id: &str, version: Version) -> Bytes {
 pub fn ack_header(ack_id: &str, version: Version) -> Bytes {
     let mut lines = Lines::new(Command::Message, version, "ack:\n".len() + ack_id.len());
     lines.header("ack", ack_id);
-    lines.buffer.freeze()
+    lines.buffer.into()
 }
 
 /// A whole frame. Headers that this version can't write are left out, `content-length` is counted anew.
@@ -119,9 +121,8 @@ pub fn encode(frame: &Frame, version: Version) -> Bytes {
     writer.finish(&frame.body)
 }
 
-#[derive(Debug)]
 struct Lines {
-    buffer: BytesMut,
+    buffer: Vec<u8>,
     command: Command,
     escaping: Escaping,
     left_out: usize,
@@ -130,7 +131,7 @@ struct Lines {
 impl Lines {
     fn new(command: Command, version: Version, size: usize) -> Self {
         let escaping = Escaping::of(command, Some(version));
-        Self { buffer: BytesMut::with_capacity(size), command, escaping, left_out: 0 }
+        Self { buffer: Vec::with_capacity(size), command, escaping, left_out: 0 }
     }
 
     fn header(&mut self, name: &str, value: &str) -> bool {
@@ -146,19 +147,31 @@ impl Lines {
         let body = if self.command.may_have_body() { body } else { &[] };
         self.buffer.reserve(CONTENT_LENGTH.len() + 24 + body.len());
         if self.command.may_have_body() {
-            self.buffer.put_slice(CONTENT_LENGTH.as_bytes());
-            self.buffer.put_u8(b':');
+            self.buffer.extend_from_slice(CONTENT_LENGTH.as_bytes());
+            self.buffer.push(b':');
             put_decimal(&mut self.buffer, body.len());
-            self.buffer.put_u8(b'\n');
+            self.buffer.push(b'\n');
         }
-        self.buffer.put_u8(b'\n');
-        self.buffer.put_slice(body);
-        self.buffer.put_u8(0);
-        self.buffer.freeze()
+        self.buffer.push(b'\n');
+        self.buffer.extend_from_slice(body);
+        self.buffer.push(0);
+        self.buffer.into()
     }
 }
 
-fn put_decimal(out: &mut BytesMut, mut number: usize) {
+/// Without the bytes, which may be anybody's token.
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.buffer.len();
+        f.debug_struct("Lines")
+            .field("command", &self.command)
+            .field("bytes", &bytes)
+            .field("left_out", &self.left_out)
+            .finish_non_exhaustive()
+    }
+}
+
+fn put_decimal(out: &mut Vec<u8>, mut number: usize) {
     let mut digits = [0; 20];
     let mut start = digits.len();
     loop {
@@ -169,7 +182,7 @@ fn put_decimal(out: &mut BytesMut, mut number: usize) {
             break;
         }
     }
-    out.put_slice(&digits[start..]);
+    out.extend_from_slice(&digits[start..]);
 }
 
 #[cfg(test)]
@@ -179,9 +192,9 @@ mod tests {
     #[test]
     fn decimals() {
         for number in [0, 9, 10, 65_536, usize::MAX] {
-            let mut out = BytesMut::new();
+            let mut out = Vec::new();
             put_decimal(&mut out, number);
-            assert_eq!(out, number.to_string());
+            assert_eq!(out, number.to_string().as_bytes());
         }
     }
 }

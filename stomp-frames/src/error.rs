@@ -7,8 +7,8 @@ use crate::version::Version;
 
 /// The peer sent bytes that are not a frame. There is no way to find the next frame after one.
 ///
-/// The texts are made for the developer of the peer. They quote at most a command or an escape sequence, escaped and
-/// cut short, and never a header's value.
+/// The texts are made for the developer of the peer. They quote at most a word in the command's place or an escape
+/// sequence, escaped and cut short, and never a header's value.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ParseError {
@@ -45,7 +45,7 @@ pub enum ParseError {
     /// The first line is not a command of any version.
     #[error("\"{command}\" is not a STOMP command; commands are upper case, without spaces around them.")]
     UnknownCommand {
-        /// What was sent, escaped and cut to 32 characters.
+        /// The word that the line begins with, cut to 32 letters.
         command: String,
     },
     /// A header line does not have the form `name:value`.

@@ -1,6 +1,6 @@
 //! Escaping of header names and values, which differs by version.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use memchr::{memchr, memchr2, memchr3};
 
 use crate::command::Command;
@@ -52,6 +52,14 @@ impl Escaping {
         }
     }
 
+    /// For the names and values of this head: one look at all of it spares a look at each of them.
+    pub(crate) fn of_head(command: Command, version: Option<Version>, head: &[u8]) -> Self {
+        match Self::of(command, version) {
+            Self::WithoutCr | Self::WithCr if memchr(b'\\', head).is_none() => Self::Verbatim,
+            escaping => escaping,
+        }
+    }
+
     /// A name or value from its form on the wire, which must be UTF-8.
     pub(crate) fn read(self, raw: Bytes) -> Result<Text, BadSequence> {
         let version = match self {
@@ -84,51 +92,56 @@ impl Escaping {
     }
 
     /// Writes one header line, or nothing and `false` when these rules have no way to write it.
-    pub(crate) fn write(self, out: &mut BytesMut, name: &str, value: &str) -> bool {
+    pub(crate) fn write(self, out: &mut Vec<u8>, name: &str, value: &str) -> bool {
         let forms = (self.form(name.as_bytes(), Part::Name), self.form(value.as_bytes(), Part::Value));
         let (Form::AsItIs | Form::Escaped, Form::AsItIs | Form::Escaped) = &forms else { return false };
         out.reserve(name.len() + value.len() + 2);
         put(out, name.as_bytes(), &forms.0);
-        out.put_u8(b':');
+        out.push(b':');
         put(out, value.as_bytes(), &forms.1);
-        out.put_u8(b'\n');
+        out.push(b'\n');
         true
     }
 
     fn form(self, text: &[u8], part: Part) -> Form {
-        if part == Part::Name && text.is_empty() {
-            return Form::Impossible;
-        }
-        match self {
+        let impossible = match self {
+            _ if part == Part::Name && text.is_empty() => true,
+            Self::Trimmed if trimmed(text).len() != text.len() => true,
+            _ if !has_special(text) => return Form::AsItIs,
             Self::Verbatim | Self::Trimmed => {
-                let breaks_the_line = memchr3(b'\n', b'\r', 0, text).is_some();
                 let splits_elsewhere = part == Part::Name && memchr(b':', text).is_some();
-                let loses_padding = self == Self::Trimmed && trimmed(text).len() != text.len();
-                if breaks_the_line || splits_elsewhere || loses_padding { Form::Impossible } else { Form::AsItIs }
+                splits_elsewhere || memchr3(b'\n', b'\r', 0, text).is_some()
             }
             // 1.1 has no sequence for CR, and a reader may take a bare one for a line's end.
-            Self::WithoutCr if memchr2(b'\r', 0, text).is_some() => Form::Impossible,
-            Self::WithCr if memchr(0, text).is_some() => Form::Impossible,
-            Self::WithoutCr | Self::WithCr => {
-                let needed = memchr3(b'\n', b':', b'\\', text).is_some() || memchr(b'\r', text).is_some();
-                if needed { Form::Escaped } else { Form::AsItIs }
-            }
+            Self::WithoutCr => memchr2(b'\r', 0, text).is_some(),
+            Self::WithCr => memchr(0, text).is_some(),
+        };
+        match self {
+            _ if impossible => Form::Impossible,
+            Self::Verbatim | Self::Trimmed => Form::AsItIs,
+            Self::WithoutCr | Self::WithCr => Form::Escaped,
         }
     }
 }
 
-fn put(out: &mut BytesMut, text: &[u8], form: &Form) {
+/// Some version may have to do something about this text. Nearly no text has it, and most are too short for memchr
+/// to pay: without a way out of the loop the compiler compares many bytes at once.
+fn has_special(text: &[u8]) -> bool {
+    text.iter().fold(false, |any, byte| any | matches!(byte, 0 | b'\n' | b'\r' | b':' | b'\\'))
+}
+
+fn put(out: &mut Vec<u8>, text: &[u8], form: &Form) {
     if !matches!(form, Form::Escaped) {
         out.extend_from_slice(text);
         return;
     }
     for &byte in text {
         match byte {
-            b'\n' => out.put_slice(b"\\n"),
-            b'\r' => out.put_slice(b"\\r"),
-            b':' => out.put_slice(b"\\c"),
-            b'\\' => out.put_slice(b"\\\\"),
-            _ => out.put_u8(byte),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b':' => out.extend_from_slice(b"\\c"),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            _ => out.push(byte),
         }
     }
 }
@@ -155,10 +168,10 @@ mod tests {
     }
 
     fn written(command: Command, version: Version, name: &str, value: &str) -> Option<String> {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         let fits = Escaping::of(command, Some(version)).write(&mut out, name, value);
         assert!(fits || out.is_empty());
-        fits.then(|| String::from_utf8(out.to_vec()).unwrap())
+        fits.then(|| String::from_utf8(out).unwrap())
     }
 
     #[test]

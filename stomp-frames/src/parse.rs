@@ -1,6 +1,7 @@
 //! From the bytes of a head to a command and headers. The decoder has found its end and checked its size.
 
 use bytes::Bytes;
+use memchr::memchr;
 use nom::bytes::complete::{tag, take_until};
 use nom::combinator::rest;
 use nom::error::{ErrorKind, ParseError as NomError};
@@ -28,12 +29,14 @@ pub(crate) struct Head {
 /// not the last byte of a value. A CR anywhere else could be a line end to the next reader, so it is refused.
 pub(crate) fn head(bytes: &Bytes, header_count: usize, version: Option<Version>) -> Result<Head, ParseError> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| ParseError::NotUtf8)?;
-    let (mut remaining, name) = line(bytes)?;
-    let command = Command::from_bytes(name).ok_or_else(|| ParseError::UnknownCommand { command: quoted(name) })?;
-    let escaping = Escaping::of(command, version);
+    // Most peers end their lines with LF alone, and then no line needs to be searched.
+    let has_cr = memchr(b'\r', bytes).is_some();
+    let (mut remaining, name) = line(bytes, has_cr)?;
+    let command = Command::from_bytes(name).ok_or_else(|| ParseError::UnknownCommand { command: word(name) })?;
+    let escaping = Escaping::of_head(command, version, bytes);
     let mut headers = Headers::with_capacity(header_count);
     loop {
-        let (after, text) = line(remaining)?;
+        let (after, text) = line(remaining, has_cr)?;
         if text.is_empty() {
             break;
         }
@@ -45,11 +48,20 @@ pub(crate) fn head(bytes: &Bytes, header_count: usize, version: Option<Version>)
     Ok(Head { command, headers, content_length })
 }
 
-fn line(input: &[u8]) -> Result<(&[u8], &[u8]), ParseError> {
+/// The word that a line begins with: the rest of `GET /?token=…` is nobody's business.
+fn word(line: &[u8]) -> String {
+    let length = line.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    quoted(&line[..length]) + if length < line.len() { "…" } else { "" }
+}
+
+fn line(input: &[u8], has_cr: bool) -> Result<(&[u8], &[u8]), ParseError> {
     let ended: IResult<_, _, NoLine> = terminated(take_until("\n"), tag("\n")).parse(input);
     let (remaining, text) = ended.map_err(|_| ParseError::NulInHead)?;
+    if !has_cr {
+        return Ok((remaining, text));
+    }
     let text = text.strip_suffix(b"\r").unwrap_or(text);
-    if memchr::memchr(b'\r', text).is_some() {
+    if memchr(b'\r', text).is_some() {
         return Err(ParseError::BareCarriageReturn);
     }
     Ok((remaining, text))

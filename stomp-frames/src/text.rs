@@ -88,6 +88,12 @@ impl From<String> for Text {
     }
 }
 
+impl From<&Self> for Text {
+    fn from(text: &Self) -> Self {
+        text.clone()
+    }
+}
+
 impl From<Text> for String {
     fn from(text: Text) -> Self {
         text.as_str().into()
@@ -177,7 +183,9 @@ mod tests {
         assert_eq!(text, "ä\n");
         assert_eq!("ä\n", text);
         assert_eq!(format!("{text}|{text:?}"), "ä\n|\"ä\\n\"");
-        assert!(Text::from("a") < Text::from("ä"));
+        let mut texts = [Text::from("ä"), Text::from("a")];
+        texts.sort();
+        assert_eq!(texts, ["a", "ä"]);
         assert!(Text::try_from(Bytes::from_static(b"\xff")).is_err());
         assert_eq!(text.detached(), text);
     }

@@ -352,6 +352,13 @@ fn an_error_stays() {
 }
 
 #[test]
+fn an_unknown_command_is_quoted_by_its_first_word() {
+    for (line, command) in [("GET /ws?token=abc HTTP/1.1", "GET…"), ("SEND ", "SEND…"), ("\u{feff}SEND", "…"), ("send", "send")] {
+        assert_eq!(error(V1_2, &format!("{line}\n\n^@")), ParseError::UnknownCommand { command: command.into() });
+    }
+}
+
+#[test]
 fn errors_quote_nothing_that_breaks_a_line() {
     for text in ["\u{1b}[2J\u{7}\n\n^@", "SEND\nk:\\\u{1b}\n\n^@", "SEND\nrole\u{1b}admin\n\n^@", "SEND\ncontent-length:\u{1b}\n\n^@"] {
         let sentence = error(V1_2, text).to_string();
