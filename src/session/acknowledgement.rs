@@ -82,9 +82,10 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Numbers a delivery, or holds it back if `limit` are unanswered, or if others are held: order comes first.
+    /// Numbers a delivery, or holds it back if `limit` are unanswered. Order is kept, since every answer is followed
+    /// by [`Self::refill`], so that nothing is held while there is room.
     pub(super) fn track(&mut self, message: &Arc<Message>, limit: usize) -> Option<u64> {
-        if !self.held.is_empty() || self.unanswered.len() >= limit {
+        if self.unanswered.len() >= limit {
             self.held_bytes += message.size();
             self.held.push_back(Arc::clone(message));
             return None;

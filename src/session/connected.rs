@@ -19,7 +19,7 @@ use crate::message::{Message, Outcome, Refusal, SubscribeTo, Tag, Ticket};
 pub(super) struct Connected {
     pub(super) version: Version,
     pub(super) open: Open,
-    subscriptions: Subscriptions,
+    pub(super) subscriptions: Subscriptions,
     /// Deliveries that NACK answered.
     pub(super) nacks: u64,
     notices: u64,
@@ -211,9 +211,5 @@ impl Connected {
 
     pub(super) fn track(&mut self, message: &Arc<Message>, tag: &Arc<Tag>, settings: &SessionSettings) -> Option<AckId> {
         self.subscriptions.track(message, tag, settings.ack_window)
-    }
-
-    pub(super) fn held_bytes(&self) -> usize {
-        self.subscriptions.held_bytes()
     }
 }

@@ -49,13 +49,7 @@ fn is_octet_stream(content_type: Option<&str>) -> bool {
 const NOTICES: Uuid = Uuid::from_u128(0x8f2b_6c1d_4a75_4e0e_b0a9_35d6_71c4_92ee);
 
 /// A refusal, told on the session's own `/user/queue/errors` in place of an ERROR.
-pub(super) fn notice(
-    refusal: &Refusal,
-    receipt: Option<&str>,
-    to: (&Tag, Option<AckId>),
-    from: (&str, u64),
-    version: Version,
-) -> Bytes {
+pub(super) fn notice(refusal: &Refusal, receipt: Option<&str>, to: (&Tag, Option<AckId>), from: (&str, u64), version: Version) -> Bytes {
     let (tag, ack) = to;
     let (session, number) = from;
     let mut writer = FrameWriter::new(Command::Message, version);
@@ -78,7 +72,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::message::{Destination, Epoch, Position, UserName};
+    use crate::message::{Destination, Epoch, Position, RenderedOnce, UserName};
 
     fn message(headers: &[(&str, &str)], content_type: Option<&str>, body: &'static [u8]) -> Message {
         Message {
@@ -91,7 +85,7 @@ mod tests {
             headers: headers.iter().map(|(name, value)| (Box::from(*name), Box::from(*value))).collect(),
             body: Bytes::from_static(body),
             position: Some(Position { epoch: Epoch(0xab), sequence: 3 }),
-            rendered: Default::default(),
+            rendered: RenderedOnce::default(),
         }
     }
 

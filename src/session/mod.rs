@@ -147,7 +147,7 @@ impl Session {
     /// About how many bytes full windows hold back. They count against the outbox's budget, or a client that never
     /// acknowledges would cost any amount of memory.
     pub fn held_bytes(&self) -> usize {
-        self.state.inside().map_or(0, Connected::held_bytes)
+        self.state.inside().map_or(0, |inside| inside.subscriptions.held_bytes())
     }
 
     /// What was agreed; none before CONNECTED and after the end.
@@ -159,14 +159,13 @@ impl Session {
     /// stand still.
     pub fn wants_frames(&self) -> bool {
         match &self.state {
-            State::Opened => true,
             State::Connected(_) => {
                 let InFlight { sends, bytes, others } = self.in_flight();
                 let most = self.settings.max_sends_in_flight;
                 sends < most && others < most && bytes < self.settings.max_bytes_in_flight
             }
-            // Reading on costs nothing, as frames are ignored, and shows that the client closed its end.
-            State::Disconnecting(..) => true,
+            // After DISCONNECT frames are ignored, so reading on costs nothing, and shows that the client closed its end.
+            State::Opened | State::Disconnecting(..) => true,
             State::Connecting(_) | State::Over => false,
         }
     }
@@ -200,8 +199,7 @@ impl Session {
             return;
         }
         effects.extend(receipt.as_deref().map(|receipt| Effect::Write(inside.receipt(receipt, &Outcome::Done))));
-        effects.push(Effect::Close(Close::Normal));
-        self.state = State::Over;
+        self.close(Close::Normal, effects);
     }
 
     fn fail(&mut self, refusal: &Refusal, receipt: Option<&str>, effects: &mut Effects) {
@@ -209,7 +207,14 @@ impl Session {
             return;
         }
         effects.push(Effect::Write(error::frame(refusal, receipt, self.version())));
-        effects.push(Effect::Close(refusal.code.close()));
+        self.close(refusal.code.close(), effects);
+    }
+
+    fn close(&mut self, close: Close, effects: &mut Effects) {
+        if let Some(inside) = self.state.inside() {
+            inside.subscriptions.end();
+        }
+        effects.push(Effect::Close(close));
         self.state = State::Over;
     }
 

@@ -79,6 +79,11 @@ impl Subscriptions {
         Some(tag)
     }
 
+    /// Ends all of them with their session, so that those who deliver need not first learn of its end.
+    pub(super) fn end(&self) {
+        self.entries.iter().for_each(|entry| entry.tag.end());
+    }
+
     /// STOMP 1.0 may name a subscription by its destination.
     pub(super) fn id_of(&self, to: &SubscribeTo) -> Option<Box<str>> {
         self.entries.iter().find(|entry| entry.to == *to).map(|entry| entry.tag.id.clone())

@@ -190,6 +190,7 @@ impl Book {
             }
         }
         assert_eq!(self.closed, self.session.is_over());
+        assert!(!self.closed || self.tags.iter().all(|tag| tag.is_ended()), "subscriptions end with their session");
     }
 
     fn written(&mut self, bytes: &Bytes) {

@@ -12,6 +12,8 @@
 //!
 //! A file is played from its `>`, `+` and `!` lines alone; what comes out must be the whole file.
 
+#![allow(clippy::unwrap_used, reason = "a transcript that can't be read is a failed test")]
+
 mod print;
 mod run;
 

@@ -31,8 +31,8 @@ pub(super) fn asked(request: &Request) -> String {
             };
             let key = idempotency_key.as_deref().map(|key| format!(" key={key}")).unwrap_or_default();
             let content_type = content_type.as_deref().map(|content_type| format!(" type={content_type}")).unwrap_or_default();
-            let headers: String = headers.iter().map(|(name, value)| format!(" {name}={}", value.escape_debug())).collect();
-            format!("? {} SEND {to}{key}{content_type}{headers} {:?}", ticket.0, String::from_utf8_lossy(body))
+            let headers: Vec<String> = headers.iter().map(|(name, value)| format!(" {name}={}", value.escape_debug())).collect();
+            format!("? {} SEND {to}{key}{content_type}{} {:?}", ticket.0, headers.concat(), String::from_utf8_lossy(body))
         }
         Request::Subscribe(ticket, Subscribe { to, from, tag, receipt }) => {
             let to = match to {

@@ -266,6 +266,7 @@ impl Run {
                 Due::Drain => Code::Draining,
             };
             self.session.end(&Refusal::new(code), &mut self.effects);
+            assert!(self.session.is_over(), "an end from outside ends it");
             self.act();
         }
         self.now = until;
@@ -282,4 +283,3 @@ fn duration(text: &str) -> Duration {
         None => Duration::from_secs(text.strip_suffix('s').unwrap().parse().unwrap()),
     }
 }
-
