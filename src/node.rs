@@ -21,11 +21,11 @@ use crate::store::{Keep, PartitionKey, SqliteStore, Store, StoreError};
 use crate::transport::{self, Connections, Development, Readiness, ServerSettings, Transport};
 
 /// Tokens of development mode live so long.
-const DEVELOPMENT_TOKEN: Duration = Duration::from_secs(12 * 3600);
+const DEVELOPMENT_TOKEN: Duration = Duration::from_hours(12);
 /// What a drain gets beyond the time over which closes are spread: clients read their last frame, the bus empties.
 const AFTER_DRAIN: Duration = Duration::from_secs(5);
 /// Limits on users that were not seen for so long are forgotten.
-const FORGET_IDLE: Duration = Duration::from_secs(60);
+const FORGET_IDLE: Duration = Duration::from_mins(1);
 
 /// Why a node could not start.
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +59,7 @@ impl Node {
         let issuer = (settings.mode == Mode::Development).then(|| Issuer::new(&settings.auth)).transpose()?;
         let checked = settings.check()?;
         let (settings, policies) = (checked.settings, Arc::new(ArcSwap::from_pointee(checked.policies)));
-        let listener =
-            transport::bind(settings.server.address()).map_err(|error| StartError::Listen(settings.server.address(), error))?;
+        let listener = transport::bind(settings.server.address()).map_err(|error| StartError::Listen(settings.server.address(), error))?;
         let address = listener.local_addr().map_err(|error| StartError::Listen(settings.server.address(), error))?;
 
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.store.sqlite).await.map_err(StartError::Store)?);
@@ -72,10 +71,8 @@ impl Node {
         shutdown.spawn_essential("broadcast", broadcast(reader, edge.clone(), shutdown.clone()));
         let reader = bus.subscribe(Topic::Events, Audience::OneNode).await?;
         shutdown.spawn_essential("persistence", persistence(reader, Arc::clone(&bus), Arc::clone(&store), shutdown.clone()));
-        let rounds = RetentionSettings {
-            interval: settings.store.retention_interval.0,
-            idempotency_window: settings.store.idempotency_window.0,
-        };
+        let rounds =
+            RetentionSettings { interval: settings.store.retention_interval.0, idempotency_window: settings.store.idempotency_window.0 };
         shutdown.spawn_essential("retention", retention(Arc::clone(&store), keep_of(&policies), rounds, shutdown.clone()));
 
         let rate_limit = Arc::new(RateLimit::new(&settings.rate_limit));

@@ -96,19 +96,9 @@ impl Subscriber {
             return;
         }
         let (message, tag) = (Arc::clone(message), Arc::clone(&self.tag));
-        let cost = self.cost(size);
         let slot = if tag.ack == AckMode::Auto { Slot::Auto(message, tag) } else { Slot::Tracked(message, tag) };
-        self.outbox.deliver(slot, cost);
+        self.outbox.deliver(slot, size);
     }
-
-    fn cost(&self, size: usize) -> usize {
-        delivery_cost(size, &self.tag)
-    }
-}
-
-/// What one delivery counts in an outbox.
-pub fn delivery_cost(message_size: usize, tag: &Tag) -> usize {
-    message_size + tag.head.len()
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ impl Authorization {
 
     fn judge(&self, call: &mut Call) -> Result<(), Refusal> {
         let policies = self.policies.load();
-        let user = call.caller.user.as_ref().ok_or(Refusal::new(Code::NotConnected));
+        let user = call.caller.user.as_ref().ok_or_else(|| Refusal::new(Code::NotConnected));
         match &call.request {
             Request::Send(_, send) => {
                 let message = OutgoingMessage { headers: &send.headers, body: &send.body, content_type: send.content_type.as_deref() };

@@ -70,6 +70,7 @@ codes! {
     // Bytes that are no frame.
     MalformedFrame "malformed-frame" Protocol "The frame does not follow the STOMP grammar.";
     UnknownCommand "unknown-command" Protocol "STOMP has no such command.";
+    CommandTooLong "command-too-long" Protocol "The command is longer than any that STOMP has.";
     BadEscape "bad-escape" Protocol "A header holds an escape that this STOMP version does not define.";
     NotUtf8 "not-utf8" Protocol "The head of a frame must be UTF-8.";
     BadContentLength "bad-content-length" Protocol "content-length must be the body's length in bytes, as decimal digits.";
@@ -91,7 +92,6 @@ codes! {
     BadHeader "bad-header" Protocol "A header has a value that its command does not allow.";
     TransactionsUnsupported "transactions-unsupported" Protocol "This broker has no transactions yet; SEND outside of one.";
     DuplicateSubscription "duplicate-subscription" Protocol "This subscription id is in use for another destination.";
-    UnknownSubscription "unknown-subscription" Protocol "This session has no subscription with that id.";
     TooManySubscriptions "too-many-subscriptions" Protocol "The session has as many subscriptions as it may have.";
     UnknownAck "unknown-ack" Protocol "This session was never given a message with that ack id.";
     HeartBeatLost "heart-beat-lost" Reconnect "Nothing came for longer than the agreed heart-beats allow.";

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 
 use super::websocket::{End, Incoming, WebSocket};
-use crate::broker::{Outbox, Slot, delivery_cost};
+use crate::broker::{Outbox, Slot};
 use crate::channel::{Caller, Handled, InboundChannel};
 use crate::message::{Close, Code, Message, Outcome, Refusal, Tag, Ticket, User};
 use crate::session::{AckId, Due, Effect, Effects, Request, Session, SessionSettings, Timers, render};
@@ -84,6 +84,8 @@ pub(super) struct Connection<IO> {
     slots: Vec<Slot>,
     /// What the bytes put into the socket count in the outbox.
     unreleased: usize,
+    /// What the session holds back counts there too.
+    held: usize,
     effects: Effects,
     alarm: Option<Pin<Box<Sleep>>>,
     ending: Ending,
@@ -103,6 +105,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             pending: FuturesUnordered::new(),
             slots: Vec::new(),
             unreleased: 0,
+            held: 0,
             effects: Effects::new(),
             alarm: None,
             ending: Ending::Not,
@@ -192,6 +195,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
         // Kept for its capacity.
         self.effects = effects;
+        if self.held > 0 {
+            self.count_held();
+        }
     }
 
     fn ask(&mut self, request: Request) {
@@ -276,13 +282,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 self.unreleased += frame.len();
                 self.socket.put(true, &[&frame]);
             }
-            Slot::Auto(message, tag) => self.put_delivery(&message, &tag, None),
+            Slot::Auto(message, tag) => {
+                self.unreleased += message.size();
+                self.put_delivery(&message, &tag, None);
+            }
             Slot::Tracked(message, tag) => {
-                // None: the client's window is full, so the session keeps it, and its bytes keep counting.
-                if tag.is_ended() {
-                    self.unreleased += delivery_cost(message.size(), &tag);
-                } else if let Some(ack) = self.session.track(&message, &tag) {
-                    self.put_delivery(&message, &tag, Some(ack));
+                self.unreleased += message.size();
+                match self.session.track(&message, &tag) {
+                    Some(ack) => self.put_delivery(&message, &tag, Some(ack)),
+                    // The client's window is full: the session keeps it, and its bytes keep counting.
+                    None => self.count_held(),
                 }
             }
             Slot::Answer(ticket, outcome) => {
@@ -294,8 +303,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
     }
 
+    /// Moves what the session began to hold, or let go, between what counts on and what counts until it is written.
+    fn count_held(&mut self) {
+        let held = self.session.held_bytes();
+        self.unreleased = (self.unreleased + self.held).saturating_sub(held);
+        self.held = held;
+    }
+
     fn put_delivery(&mut self, message: &Arc<Message>, tag: &Arc<Tag>, ack: Option<AckId>) {
-        self.unreleased += delivery_cost(message.size(), tag);
         let Some(version) = self.session.version() else { return };
         if tag.is_ended() {
             return;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::broker::{Outbox, Slot};
 use crate::message::{Code, Refusal};
 
-/// All WebSockets that are open. Cheap to clone.
+/// All connections that are open. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Connections(Arc<Mutex<Open>>);
 

@@ -101,13 +101,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
             Ok(Message::Text(text)) => Incoming::Data(text.into()),
             Ok(Message::Binary(bytes)) => Incoming::Data(bytes),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Incoming::Control,
-            Ok(Message::Close(_)) => return Poll::Ready(Err(End::Gone)),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::FileTooLarge => return Poll::Ready(Err(End::TooLarge)),
             Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => return Poll::Ready(Err(End::TooLarge)),
             Err(Error::Protocol(error)) if error != ProtocolError::ResetWithoutClosingHandshake => return Poll::Ready(Err(End::Protocol)),
             Err(Error::Utf8(_) | Error::Capacity(_)) => return Poll::Ready(Err(End::Protocol)),
-            Err(_) => return Poll::Ready(Err(End::Gone)),
+            // The client's close frame, which is answered by the next write, or its connection is gone.
+            Ok(Message::Close(_)) | Err(_) => return Poll::Ready(Err(End::Gone)),
         };
         self.unfinished = 0;
         Poll::Ready(Ok(incoming))
@@ -188,7 +188,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     }
 
     fn poll_flush_control(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
-        let mut stream = Polled { io: &mut self.io, context, read: &mut self.unfinished, read_limit: self.unfinished_limit, may_write: true };
+        let mut stream =
+            Polled { io: &mut self.io, context, read: &mut self.unfinished, read_limit: self.unfinished_limit, may_write: true };
         match self.protocol.flush(&mut stream) {
             Ok(()) | Err(Error::ConnectionClosed | Error::AlreadyClosed) => Poll::Ready(Ok(())),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
