@@ -3,3 +3,4 @@
 //! The modules in the order a message passes them; what may use what is the layers block of `architecture.md`.
 
 pub mod message;
+pub mod store;

@@ -64,7 +64,8 @@ pub struct Kept {
     pub first: u64,
 }
 
-/// Which messages of a destination stay.
+/// Which messages of a destination stay. What goes, goes from the oldest end, so that what stays has no hole: a
+/// message that is too old stays as long as one before it in sequence, stamped later by another clock, does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
     /// At most this many, the newest.
@@ -97,6 +98,9 @@ pub enum StoreError {
     /// What the store holds is not what footfall wrote there.
     #[error("the store holds something unexpected: {0}")]
     Corrupt(String),
+    /// Found when it was opened; a human has to act.
+    #[error("the store can't be opened: {0}")]
+    Unusable(String),
     #[error("the store is closed")]
     Closed,
 }
@@ -107,31 +111,44 @@ impl StoreError {
     }
 }
 
-/// Kept messages. Every call ends within the adapter's own time limit.
+/// Kept messages. Every call ends within the adapter's own time limit, [`StoreError::Unavailable`] if need be.
 pub trait Store: Debug + Send + Sync {
     /// Makes `owner` the one writer of this partition, and tells where it is to go on. Durable.
     fn claim(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<Claim, StoreError>>;
 
     /// In one transaction that ends durably: checks the owner, moves the partition's position to at least `end`, and
     /// stores each message at or after the old position unless its id is known, numbered per destination without
-    /// holes in the order given. Answers one [`Appended`] per message, in order. All or nothing: on any error no
-    /// message of the batch was stored. Without the position in the same transaction a crash would store twice or lose.
+    /// holes in the order given. Answers one [`Appended`] per message, in order. An id that comes twice in one batch is
+    /// `Stored`, then `Known`. All or nothing: on any error no message of the batch was stored, but for one case. The
+    /// answer to a commit can be lost, so after [`StoreError::Unavailable`] it may have been stored after all; the same
+    /// call again stores it or tells that it was. Without the position in the same transaction a crash would store
+    /// twice or lose.
     fn append(&self, batch: Append) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>>;
 
     /// Whether `owner` still is the one writer.
     fn owns(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<bool, StoreError>>;
 
-    /// What is kept of a destination whose numbering belongs to `partition`.
+    /// What is kept of a destination whose numbering belongs to `partition`. A partition that nobody claimed yet gets
+    /// its epoch now.
     fn kept(&self, partition: PartitionKey, destination: Destination) -> BoxFuture<'_, Result<Kept, StoreError>>;
 
-    /// The messages with `after < sequence <= through` that are kept, oldest first, at most a page of them.
+    /// The messages with `after < sequence <= through` that are kept, oldest first, at most a page of them, all from
+    /// one moment.
     /// A hole in the answer (or a first message that is not `after + 1`) means that retention took them.
-    fn page(&self, partition: PartitionKey, destination: Destination, after: u64, through: u64, limit: PageLimit) -> BoxFuture<'_, Result<Vec<Arc<Message>>, StoreError>>;
+    fn page(
+        &self,
+        partition: PartitionKey,
+        destination: Destination,
+        after: u64,
+        through: u64,
+        limit: PageLimit,
+    ) -> BoxFuture<'_, Result<Vec<Arc<Message>>, StoreError>>;
 
-    /// Destinations with messages, in order, after the given one; for whoever applies retention.
+    /// Destinations with messages, in the order of their bytes, after the given one; for whoever applies retention.
     fn destinations(&self, after: Option<Destination>, limit: usize) -> BoxFuture<'_, Result<Vec<Destination>, StoreError>>;
 
-    /// Removes what `keep` does not keep, oldest first, in short transactions. Answers how many went.
+    /// Removes what `keep` does not keep, oldest first, in short transactions of which each ends in time; appends go
+    /// first between two of them. Answers how many went.
     fn trim(&self, destination: Destination, keep: Keep) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Forgets ids that were stored before this time (milliseconds since 1970): the end of the idempotency window.

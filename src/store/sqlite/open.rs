@@ -1,0 +1,103 @@
+//! Opening the file: its directory, its lock, how safe its writes are, its schema.
+
+use std::borrow::Cow;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
+
+use super::SqliteSettings;
+use super::error::{failed, in_full};
+use super::queue::DISK_WAIT;
+use crate::store::StoreError;
+
+/// Every schema change, oldest first; a file remembers which it has.
+const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "messages", include_str!("../migrations/sqlite/0001_messages.sql"))];
+
+/// Longer waits would outlast the calls that wait.
+const MAX_BUSY: Duration = Duration::from_secs(4);
+
+/// The write-ahead log goes into the file after this many pages (16 MiB). At SQLite's default of 1,000 a busy writer
+/// would stop for it every few transactions.
+const CHECKPOINT_PAGES: &str = "4096";
+
+const PAGES_PER_MIB: u32 = 256;
+
+/// How far a read runs ahead of whoever reads: rows may be 64 KiB, and a page ends by its bytes.
+const READ_AHEAD_ROWS: usize = 8;
+
+/// Makes the directory and takes the lock: two writers in one directory would fence each other for ever.
+pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
+    let shown = path.display();
+    let fail = |what: &str, error: &dyn std::error::Error| StoreError::Unusable(format!("{shown} {what}: {}", in_full(error)));
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).map_err(|error| fail("has a directory that can't be made", &error))?;
+    }
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".lock");
+    let file = File::options().create(true).truncate(false).write(true).open(path.with_file_name(name));
+    let file = file.map_err(|error| fail("has a lock file that can't be opened", &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Unusable(format!(
+            "another footfall process uses {shown}; stop it, or give this one another path (several nodes share a PostgreSQL database instead)"
+        ))),
+        Err(TryLockError::Error(error)) => Err(fail("can't be locked", &error)),
+    }
+}
+
+/// How the writer connects. The options of the page cache and of temporary files stay SQLite's.
+pub(super) fn write_options(settings: &SqliteSettings) -> SqliteConnectOptions {
+    let options = options(settings)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL would lose receipted messages with the power (it waits for the disk only at checkpoints).
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        // A savepoint keeps the old form of the pages it changes; in memory, not in a file of its own.
+        .pragma("temp_store", "MEMORY")
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
+    match settings.max_size_mib {
+        Some(mib) => options.pragma("max_page_count", mib.max(1).saturating_mul(PAGES_PER_MIB).to_string()),
+        None => options,
+    }
+}
+
+fn options(settings: &SqliteSettings) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(&settings.path)
+        .busy_timeout(Duration::from_millis(settings.busy_timeout_ms).min(MAX_BUSY))
+        // Statements would be logged as they are, at length.
+        .disable_statement_logging()
+}
+
+/// Connections that can only read; opened when they are first needed.
+pub(super) fn readers(settings: &SqliteSettings) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(settings.read_connections.max(1))
+        .acquire_timeout(DISK_WAIT)
+        // There is no network that could have cut them.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(options(settings).read_only(true).row_buffer_size(READ_AHEAD_ROWS))
+}
+
+pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let migration =
+        |(version, name, sql)| Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false);
+    let newest = MIGRATIONS[MIGRATIONS.len() - 1].0;
+    Migrator::with_migrations(MIGRATIONS.map(migration).into()).run_direct(None, connection, false).await.map_err(|error| match error {
+        MigrateError::VersionMissing(version) if version > newest => {
+            StoreError::Unusable(format!("the file has schema {version}, made by a newer footfall; this one knows schemas up to {newest}"))
+        }
+        MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version) => StoreError::Unusable(format!(
+            "the file has another schema {version} than this footfall; it was made by a build that was never released"
+        )),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => failed(error),
+        other => StoreError::Unusable(in_full(&other)),
+    })
+}

@@ -1,0 +1,5 @@
+//! One suite a port, run for every adapter.
+
+mod sqlite;
+mod sqlite_kill;
+mod store;
