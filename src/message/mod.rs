@@ -68,9 +68,9 @@ impl Message {
 
     /// About how many bytes it will take on the wire; what budgets count before it is rendered.
     pub fn size(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
         // The names and values that footfall adds: destination, ids, sender, time, position.
         const OWN_HEADERS: usize = 256;
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
         self.body.len() + headers + self.destination.as_str().len() + OWN_HEADERS
     }
 }

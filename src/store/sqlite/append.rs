@@ -55,10 +55,9 @@ pub(super) async fn claim(connection: &mut SqliteConnection, partition: &Partiti
     Ok(Claim { next: unsigned(row.try_get(0).map_err(failed)?)?, epoch: Epoch(row.try_get::<i64, _>(1).map_err(failed)?.cast_unsigned()) })
 }
 
-/// [`crate::store::Store::append`]. The checks of ownership come before the first write, so `Fenced` leaves nothing.
+/// [`crate::store::Store::append`]. Ownership is checked before the first write, so `Fenced` leaves nothing behind.
 pub(super) async fn append(connection: &mut SqliteConnection, batch: &Append) -> Result<Vec<Appended>, StoreError> {
-    let partition = owned_partition(connection, batch).await?;
-    let known = known_ids(connection, batch).await?;
+    let (partition, known) = look_up(connection, batch).await?;
     let (plans, new) = plan(batch, partition, &known);
 
     let rows = number(connection, batch, partition, &new).await?;
@@ -81,48 +80,43 @@ pub(super) async fn append(connection: &mut SqliteConnection, batch: &Append) ->
     Ok(plans.into_iter().map(answer).collect())
 }
 
-async fn owned_partition(connection: &mut SqliteConnection, batch: &Append) -> Result<Partition, StoreError> {
-    let row = sqlx::query("SELECT id, next, epoch FROM partitions WHERE log = ?1 AND topic = ?2 AND number = ?3 AND owner = ?4")
-        .bind(&*batch.partition.log)
-        .bind(&*batch.partition.topic)
-        .bind(batch.partition.number)
-        .bind(batch.owner.0.as_bytes().as_slice())
-        .fetch_optional(connection)
-        .await
-        .map_err(failed)?
-        .ok_or(StoreError::Fenced)?;
-    Ok(Partition {
-        id: row.try_get(0).map_err(failed)?,
-        next: unsigned(row.try_get(1).map_err(failed)?)?,
-        epoch: Epoch(row.try_get::<i64, _>(2).map_err(failed)?.cast_unsigned()),
-    })
-}
-
-async fn known_ids(connection: &mut SqliteConnection, batch: &Append) -> Result<HashMap<Uuid, Known>, StoreError> {
-    if batch.messages.is_empty() {
-        return Ok(HashMap::new());
-    }
+/// The partition if this batch's owner still has it, and which ids of the batch are known. One statement, since each
+/// is a trip to the connection's thread and back, which takes as long as the disk.
+async fn look_up(connection: &mut SqliteConnection, batch: &Append) -> Result<(Partition, HashMap<Uuid, Known>), StoreError> {
+    // All ids in one value, cut into sixteens.
     let ids: Vec<u8> = batch.messages.iter().flat_map(|(_, message)| *message.id.as_bytes()).collect();
-    // All ids in one value, cut into sixteens: one statement whatever their number.
     let rows = sqlx::query(
-        "WITH RECURSIVE wanted (start) AS (VALUES (1) UNION ALL SELECT start + 16 FROM wanted WHERE start + 16 < length(?1))
-         SELECT known.id, known.sequence, known.partition, known.record_offset
-         FROM wanted CROSS JOIN message_ids AS known ON known.id = substr(?1, wanted.start, 16)",
+        "WITH RECURSIVE wanted (start) AS (VALUES (1) UNION ALL SELECT start + 16 FROM wanted WHERE start + 16 < length(?5))
+         SELECT p.id, p.next, p.epoch, known.id, known.sequence, known.partition, known.record_offset
+         FROM partitions AS p
+         LEFT JOIN (SELECT i.* FROM wanted CROSS JOIN message_ids AS i ON i.id = substr(?5, wanted.start, 16)) AS known ON true
+         WHERE p.log = ?1 AND p.topic = ?2 AND p.number = ?3 AND p.owner = ?4",
     )
+    .bind(&*batch.partition.log)
+    .bind(&*batch.partition.topic)
+    .bind(batch.partition.number)
+    .bind(batch.owner.0.as_bytes().as_slice())
     .bind(ids)
     .fetch_all(connection)
     .await
     .map_err(failed)?;
-    rows.iter()
-        .map(|row| {
-            let known = Known {
-                sequence: unsigned(row.try_get(1).map_err(failed)?)?,
-                partition: row.try_get(2).map_err(failed)?,
-                offset: unsigned(row.try_get(3).map_err(failed)?)?,
-            };
-            Ok((uuid_of(row.try_get(0).map_err(failed)?)?, known))
-        })
-        .collect()
+    let row = rows.first().ok_or(StoreError::Fenced)?;
+    let partition = Partition {
+        id: row.try_get(0).map_err(failed)?,
+        next: unsigned(row.try_get(1).map_err(failed)?)?,
+        epoch: Epoch(row.try_get::<i64, _>(2).map_err(failed)?.cast_unsigned()),
+    };
+    let mut known_ids = HashMap::new();
+    for row in &rows {
+        let Some(id) = row.try_get::<Option<&[u8]>, _>(3).map_err(failed)? else { continue };
+        let known = Known {
+            sequence: unsigned(row.try_get(4).map_err(failed)?)?,
+            partition: row.try_get(5).map_err(failed)?,
+            offset: unsigned(row.try_get(6).map_err(failed)?)?,
+        };
+        known_ids.insert(uuid_of(id)?, known);
+    }
+    Ok((partition, known_ids))
 }
 
 fn plan<'a>(batch: &'a Append, partition: Partition, known: &HashMap<Uuid, Known>) -> (Vec<Plan>, Vec<(u64, &'a Message)>) {

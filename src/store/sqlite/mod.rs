@@ -59,21 +59,14 @@ impl SqliteStore {
         let mut connection = options.connect().await.map_err(error::failed).map_err(unusable)?;
         open::migrate(&mut connection).await.map_err(unusable)?;
 
-        let (writes, writes_waiting) = mpsc::channel(WAITING_WRITES);
-        let (chores, chores_waiting) = mpsc::channel(WAITING_CHORES);
+        let (writes, writes_in) = mpsc::channel(WAITING_WRITES);
+        let (chores, chores_in) = mpsc::channel(WAITING_CHORES);
         let closing = CancellationToken::new();
-        let writer = Writer {
-            options,
-            connection: Some(connection),
-            writes: writes_waiting,
-            chores: chores_waiting,
-            closing: closing.clone(),
-            lock,
-        };
         let tasks = TaskTracker::new();
-        let writer = tasks.spawn(writer.run());
+        let (connection, closed) = (Some(connection), closing.clone());
+        let task = tasks.spawn(Writer { options, connection, writes: writes_in, chores: chores_in, closing: closed, lock }.run());
         tasks.spawn(async move {
-            if let Err(error) = writer.await {
+            if let Err(error) = task.await {
                 error!(%error, "the store's writer died; nothing can be stored until this node is started again");
             }
         });

@@ -49,7 +49,7 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// How the writer connects. The options of the page cache and of temporary files stay SQLite's.
+/// How the writer connects.
 pub(super) fn write_options(settings: &SqliteSettings) -> SqliteConnectOptions {
     let options = options(settings)
         .create_if_missing(true)
@@ -57,8 +57,6 @@ pub(super) fn write_options(settings: &SqliteSettings) -> SqliteConnectOptions {
         // NORMAL would lose receipted messages with the power (it waits for the disk only at checkpoints).
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        // A savepoint keeps the old form of the pages it changes; in memory, not in a file of its own.
-        .pragma("temp_store", "MEMORY")
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
     match settings.max_size_mib {
         Some(mib) => options.pragma("max_page_count", mib.max(1).saturating_mul(PAGES_PER_MIB).to_string()),

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::error::{failed, signed, unsigned};
-use crate::message::{ClientHeaders, Destination, Epoch, Message, Position, UserName};
+use crate::message::{ClientHeaders, Destination, Epoch, Message, Position, RenderedOnce, UserName};
 use crate::store::StoreError;
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
@@ -111,7 +111,7 @@ pub(super) fn message_of(row: &SqliteRow, destination: &Destination) -> Result<M
         headers: headers_from_json(row.try_get(7).map_err(failed)?)?,
         body: Bytes::from(row.try_get::<Vec<u8>, _>(8).map_err(failed)?),
         position: Some(Position { epoch, sequence }),
-        rendered: Default::default(),
+        rendered: RenderedOnce::default(),
     })
 }
 

@@ -1,5 +1,5 @@
-//! The one task that writes. It takes all writes that wait, runs each in a savepoint, and commits them together: one
-//! wait for the disk, however many partitions. Knows nothing of callers but how to answer them.
+//! The one task that writes. It takes all writes that wait and commits them together: one wait for the disk, however
+//! many partitions. Knows nothing of callers but how to answer them.
 
 use std::fs::File;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tracing::{error, warn};
 
 use super::append::{append, claim};
 use super::error::{failed, in_full, repeated};
-use super::queue::{Chore, ChoreKind, Reply, Write};
+use super::queue::{Chore, ChoreKind, Write};
 use crate::store::StoreError;
 
 /// How many writes share a transaction. Each has at most a batch of messages, so this also bounds the transaction.
@@ -51,6 +51,11 @@ impl Writer {
                     if count == 0 {
                         break;
                     }
+                    // Those who were answered together come back together: let them catch this transaction.
+                    tokio::task::yield_now().await;
+                    while group.len() < MAX_GROUP && let Ok(write) = self.writes.try_recv() {
+                        group.push(write);
+                    }
                     self.write_group(&mut group).await;
                     // One chore a turn: neither do chores hold up writes, nor are they held up for ever.
                     if let Ok(chore) = self.chores.try_recv() {
@@ -71,19 +76,35 @@ impl Writer {
         if group.is_empty() {
             return;
         }
+        let Err(failure) = self.commit(group).await else {
+            return group.drain(..).for_each(Write::release);
+        };
+        if failure.is_retryable() || group.len() == 1 {
+            return group.drain(..).for_each(|write| write.fail(repeated(&failure)));
+        }
+        // One of them is to blame, and only that one is to fail. Savepoints would tell at once which, but cost each
+        // write of every group two more trips to the connection's thread, for what should never happen.
+        for write in group.drain(..) {
+            let mut alone = [write];
+            let committed = self.commit(&mut alone).await;
+            let [write] = alone;
+            match committed {
+                Ok(()) => write.release(),
+                Err(failure) => write.fail(failure),
+            }
+        }
+    }
+
+    async fn commit(&mut self, group: &mut [Write]) -> Result<(), StoreError> {
         let committed = match self.connected().await {
             Ok(connection) => commit_together(connection, group).await,
             Err(error) => Err(error),
         };
-        match committed {
-            Ok(()) => group.drain(..).for_each(Write::release),
-            Err(failure) => {
-                warn!(error = in_full(&failure), writes = group.len(), "a transaction failed, and all that shared it");
-                // Answered last: whoever tries again at once finds a writer that can begin anew.
-                self.disconnect().await;
-                group.drain(..).for_each(|write| write.fail(repeated(&failure)));
-            }
+        if let Err(failure) = &committed {
+            warn!(error = in_full(failure), writes = group.len(), "a transaction failed, with all that shared it");
+            self.disconnect().await;
         }
+        committed
     }
 
     async fn do_chore(&mut self, chore: Chore) {
@@ -132,35 +153,21 @@ impl Writer {
     }
 }
 
-/// All of the group, durable when this returns `Ok`; its answers are held in the replies. An error stands for the
-/// whole group.
+/// All of the group, durable when this returns `Ok`; its answers are held in the replies until then. An error stands
+/// for all of them, but for `Fenced`: what finds that it is fenced has written nothing, and is answered like the rest.
 async fn commit_together(connection: &mut SqliteConnection, group: &mut [Write]) -> Result<(), StoreError> {
     // Immediate, since a transaction that reads first and then writes may find itself behind (SQLITE_BUSY_SNAPSHOT).
     execute(connection, "BEGIN IMMEDIATE").await?;
     for write in group {
-        execute(connection, "SAVEPOINT one_write").await?;
-        let kept = match write {
-            Write::Append(batch, reply) => settle(append(connection, batch).await, reply)?,
-            Write::Claim(partition, owner, reply) => settle(claim(connection, partition, *owner).await, reply)?,
-        };
-        if !kept {
-            execute(connection, "ROLLBACK TO one_write").await?;
+        match write {
+            Write::Append(batch, reply) => match append(connection, batch).await {
+                Err(StoreError::Fenced) => reply.hold(Err(StoreError::Fenced)),
+                appended => reply.hold(Ok(appended?)),
+            },
+            Write::Claim(partition, owner, reply) => reply.hold(Ok(claim(connection, partition, *owner).await?)),
         }
-        execute(connection, "RELEASE one_write").await?;
     }
     execute(connection, "COMMIT").await
-}
-
-/// Whether what this write did is to be kept. What the disk refuses to one it refuses to all: that is an error here.
-fn settle<A>(outcome: Result<A, StoreError>, reply: &mut Reply<A>) -> Result<bool, StoreError> {
-    match outcome {
-        Err(error) if error.is_retryable() => Err(error),
-        outcome => {
-            let kept = outcome.is_ok();
-            reply.hold(outcome);
-            Ok(kept)
-        }
-    }
 }
 
 async fn do_chore(connection: &mut SqliteConnection, kind: ChoreKind) -> Result<u64, StoreError> {
