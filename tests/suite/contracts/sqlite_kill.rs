@@ -125,7 +125,7 @@ fn run_and_kill(path: &Path, seeded: &mut Seeded) -> Vec<((u32, u64), u64)> {
     if seeded.below(4) > 0 {
         answered.recv_timeout(Duration::from_mins(1)).expect("the child stores something");
     }
-    std::thread::sleep(Duration::from_micros(seeded.below(120_000)));
+    std::thread::sleep(Duration::from_micros(seeded.below(200_000)));
     child.kill().unwrap();
     let ended = child.wait().unwrap();
     assert!(ended.code().is_none(), "the child ended before it was killed: {ended}");
