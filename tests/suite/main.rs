@@ -1,3 +1,4 @@
-//! One binary for all tests of the whole crate, because it links slowly.
+//! Everything that needs the whole crate, in one binary, because each binary is linked again.
 
+mod contracts;
 mod transcripts;

@@ -73,6 +73,12 @@ pub(super) struct Reply<A> {
     held: Option<Result<A, StoreError>>,
 }
 
+/// Both ends of a call.
+pub(super) fn reply<A>() -> (Reply<A>, oneshot::Receiver<Result<A, StoreError>>) {
+    let (answer, answered) = oneshot::channel();
+    (Reply { settled: Arc::default(), answer, held: None }, answered)
+}
+
 impl<A> Reply<A> {
     /// Whether the caller still wants it done; from here on it waits for the end.
     pub(super) fn begin(&self) -> bool {
@@ -115,10 +121,10 @@ async fn ask_within<R, A>(
     queue: &mpsc::Sender<R>,
     request: impl FnOnce(Reply<A>) -> R,
 ) -> Result<A, StoreError> {
-    let settled = Arc::new(AtomicBool::new(false));
-    let (answer, mut answered) = oneshot::channel();
+    let (reply, mut answered) = reply();
+    let settled = Arc::clone(&reply.settled);
     let turn = Instant::now() + turn_wait;
-    let request = request(Reply { settled: Arc::clone(&settled), answer, held: None });
+    let request = request(reply);
     match timeout_at(turn, queue.send(request)).await {
         Ok(Ok(())) => {}
         Ok(Err(_)) => return Err(StoreError::Closed),
@@ -141,7 +147,7 @@ mod tests {
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(20);
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     #[tokio::test]
     async fn a_call_that_never_has_its_turn_is_withdrawn() {

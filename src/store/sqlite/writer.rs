@@ -189,3 +189,79 @@ async fn do_chore(connection: &mut SqliteConnection, kind: ChoreKind) -> Result<
 async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), StoreError> {
     sqlx::query(sql).execute(connection).await.map(drop).map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use tokio::sync::oneshot;
+    use uuid::Uuid;
+
+    use super::super::{SqliteSettings, open};
+    use super::*;
+    use crate::message::{Destination, Message, RenderedOnce};
+    use crate::store::{Append, Appended, Claim, Owner, PartitionKey};
+
+    fn message(timestamp_ms: u64) -> Arc<Message> {
+        let (id, destination) = (crate::message::new_id(), Destination::parse("/topic/a").unwrap());
+        let (headers, body, rendered) = ([].into(), Bytes::new(), RenderedOnce::default());
+        let (sender, session, content_type, position) = (None, None, None, None);
+        Arc::new(Message { id, destination, sender, session, timestamp_ms, content_type, headers, body, position, rendered })
+    }
+
+    fn append_of(number: u32, owner: Owner, timestamps: &[u64]) -> Append {
+        let messages: Vec<_> = (0..).zip(timestamps.iter().map(|timestamp| message(*timestamp))).collect();
+        Append { partition: partition(number), owner, end: messages.len() as u64, messages }
+    }
+
+    fn partition(number: u32) -> PartitionKey {
+        PartitionKey { log: "l".into(), topic: "t".into(), number }
+    }
+
+    type Answer<A> = oneshot::Receiver<Result<A, StoreError>>;
+
+    #[tokio::test]
+    async fn of_those_that_share_a_transaction_only_the_broken_fails_and_the_withdrawn_is_left_out() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let settings = SqliteSettings { path: directory.path().join("x.db"), ..SqliteSettings::default() };
+        let (lock, options) = (open::lock(&settings.path).unwrap(), open::write_options(&settings));
+        let mut connection = options.connect().await.unwrap();
+        open::migrate(&mut connection).await.unwrap();
+        let (queue, writes) = mpsc::channel(16);
+        let (_, chores) = mpsc::channel(1);
+        let owner = Owner(Uuid::from_u128(1));
+        let append = |write: Append| -> Answer<Vec<Appended>> {
+            let (reply, answer) = super::super::queue::reply();
+            queue.try_send(Write::Append(write, reply)).unwrap();
+            answer
+        };
+        let claim = |number| -> Answer<Claim> {
+            let (reply, answer) = super::super::queue::reply();
+            queue.try_send(Write::Claim(partition(number), Some(owner), reply)).unwrap();
+            answer
+        };
+        // All of them wait before the writer begins, so they are one group.
+        let claims = [0, 1, 2].map(claim);
+        let before = append(append_of(0, owner, &[1, 2]));
+        // No SQL integer holds the time of the second.
+        let broken = append(append_of(1, owner, &[1, u64::MAX]));
+        let fenced = append(append_of(2, Owner(Uuid::from_u128(2)), &[1]));
+        drop(append(append_of(2, owner, &[1, 2, 3])));
+        let after = append(append_of(2, owner, &[1]));
+        drop(queue);
+        Writer { options, connection: Some(connection), writes, chores, closing: CancellationToken::new(), lock }.run().await;
+
+        for claim in claims {
+            assert_eq!(claim.await.unwrap().unwrap().next, 0);
+        }
+        let sequences = |answers: Vec<Appended>| -> Vec<_> {
+            let sequence = |answer| if let Appended::Stored { sequence, .. } = answer { sequence } else { panic!("{answer:?}") };
+            answers.into_iter().map(sequence).collect()
+        };
+        assert_eq!(sequences(before.await.unwrap().unwrap()), [1, 2]);
+        assert!(matches!(broken.await.unwrap(), Err(StoreError::Corrupt(_))));
+        assert!(matches!(fenced.await.unwrap(), Err(StoreError::Fenced)));
+        assert_eq!(sequences(after.await.unwrap().unwrap()), [3]);
+    }
+}
