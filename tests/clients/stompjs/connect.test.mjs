@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VERSIONS, connect, connectedHeaders, open, refusal, send, until } from './support/client.mjs';
 import { handshakeStatus } from './support/raw.mjs';
-import { cookieName, fresh, heartBeat, nodeUrl } from './support/settings.mjs';
+import { allowedOrigin, cookieName, fresh, heartBeat } from './support/settings.mjs';
 import { token } from './support/token.mjs';
 
 test('a token in the Authorization header of CONNECT', async (t) => {
@@ -26,9 +26,9 @@ test('a token in the Authorization header of the handshake', async (t) => {
   assert.equal(connectedHeaders(session)['user-name'], alice);
 });
 
-test('a token in the cookie, with the Origin of the node itself', async (t) => {
+test('a token in the cookie, with an allowed Origin', async (t) => {
   const alice = fresh('alice');
-  const handshake = { origin: nodeUrl, headers: { Cookie: `theme=dark; ${cookieName}=${token(alice)}` } };
+  const handshake = { origin: allowedOrigin, headers: { Cookie: `theme=dark; ${cookieName}=${token(alice)}` } };
   const session = await connect(t, alice, { token: null, handshake });
   assert.equal(connectedHeaders(session)['user-name'], alice);
 });
@@ -99,8 +99,21 @@ test('a session ends when its token expires', async (t) => {
   assert.ok(Date.now() >= expires - 1000, 'not long before its time');
 });
 
-for (const origin of ['http://evil.example', 'null', `${nodeUrl}.evil.example`, nodeUrl.replace(/\d+$/, '1')]) {
-  test(`a page of the origin ${origin.replace(nodeUrl, '<node>')} gets status 403`, async () => {
+test('a page of the allowed origin may connect', async () => {
+  assert.equal(await handshakeStatus({ origin: allowedOrigin }), 101);
+});
+
+const foreign = [
+  'https://evil.example',
+  'null',
+  `${allowedOrigin}.evil.example`,
+  `https://evil${allowedOrigin.slice('https://'.length)}`,
+  allowedOrigin.replace('https', 'http'),
+  `${allowedOrigin}:444`,
+];
+
+for (const origin of foreign) {
+  test(`a page of the origin ${origin} gets status 403`, async () => {
     assert.equal(await handshakeStatus({ origin, headers: { Authorization: `Bearer ${token('alice')}` } }), 403);
   });
 }

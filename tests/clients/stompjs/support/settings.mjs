@@ -11,6 +11,9 @@ export const secret = process.env.FOOTFALL_SECRET ?? 'test-secret-of-at-least-32
 /** The cookie in which the node looks for a token. */
 export const cookieName = process.env.FOOTFALL_COOKIE ?? 'footfall_token';
 
+/** The one origin whose pages may connect. */
+export const allowedOrigin = 'https://chat.example.com';
+
 /** The heart-beat of the test node, both ways. */
 export const heartBeat = 500;
 
