@@ -78,7 +78,7 @@ impl Node {
         let rate_limit = Arc::new(RateLimit::new(&settings.rate_limit));
         shutdown.spawn_essential("rate-limit", forget_idle(Arc::clone(&rate_limit), shutdown.clone()));
         let authentication = Authentication::new(Arc::new(checked.verifier));
-        let channel = InboundChannel::new(authentication, policies, vec![Box::new(rate_limit)], bus, edge.clone());
+        let channel = InboundChannel::new(authentication, policies, vec![Box::new(rate_limit)], bus, edge);
 
         let (readiness, connections) = (Readiness::default(), Connections::default());
         let transport = Transport {
@@ -87,7 +87,6 @@ impl Node {
             outbox: OutboxSettings { limit: settings.server.max_outbox, ..OutboxSettings::default() },
             token_cookie: settings.auth.cookie.clone(),
             channel: Arc::new(channel),
-            edge,
             connections: connections.clone(),
             readiness: readiness.clone(),
             shutdown: shutdown.clone(),

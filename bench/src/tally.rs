@@ -92,6 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the runtime of a test ends with it")]
     async fn waiting_ends_with_the_last_answer() {
         let tally = Arc::new(Tally::new(Clock::start()));
         let answers = tokio::spawn({

@@ -42,7 +42,7 @@ pub(super) enum Place {
 }
 
 impl Caller {
-    pub fn new(session: Arc<str>, handshake: Handshake, outbox: Arc<Outbox>, edge: Edge) -> Self {
+    pub(super) fn new(session: Arc<str>, handshake: Handshake, outbox: Arc<Outbox>, edge: Edge) -> Self {
         Self { session, handshake, user: None, outbox, edge, joined: Vec::new() }
     }
 

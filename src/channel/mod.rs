@@ -20,6 +20,7 @@ pub use caller::{Caller, Handshake};
 pub use interceptor::{Call, ChannelInterceptor};
 pub use rate_limit::{RateLimit, RateLimitSettings};
 
+use crate::broker::Outbox;
 use crate::bus::{Bus, BusError, Durable, Record, Topic};
 use crate::edge::{Edge, Joined, Joiner, Start, Stored};
 use crate::message::{Code, Message, Outcome, Refusal, RenderedOnce, Ticket, User, keyed_id, new_id};
@@ -62,6 +63,11 @@ impl InboundChannel {
     ) -> Self {
         let first: [Box<dyn ChannelInterceptor>; 2] = [Box::new(authentication), Box::new(Authorization::new(policies))];
         Self { interceptors: first.into_iter().chain(interceptors).collect(), bus, edge }
+    }
+
+    /// A client that has said nothing yet. `session` is the public id of its session.
+    pub fn caller(&self, session: Arc<str>, handshake: Handshake, outbox: Arc<Outbox>) -> Caller {
+        Caller::new(session, handshake, outbox, self.edge.clone())
     }
 
     /// Takes one request. Requests of one client come one after the other: the next when this is answered.

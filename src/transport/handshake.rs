@@ -17,7 +17,7 @@ use super::Transport;
 use super::connection::{Connection, ConnectionSettings};
 use super::origin::{self, Origin};
 use crate::broker::Outbox;
-use crate::channel::{Caller, Handshake};
+use crate::channel::Handshake;
 use crate::message::Code;
 use crate::session::Session;
 
@@ -58,7 +58,7 @@ async fn run<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(transport
     let span = tracing::info_span!("session", session = &*id, user = tracing::field::Empty);
     let outbox = Arc::new(Outbox::new(transport.outbox));
     let _registered = transport.connections.register(&outbox);
-    let caller = Box::new(Caller::new(Arc::clone(&id), handshake, outbox, transport.edge.clone()));
+    let caller = Box::new(transport.channel.caller(Arc::clone(&id), handshake, outbox));
     let settings = ConnectionSettings {
         session: Arc::clone(&transport.session),
         before_connect: Limits { frame: transport.server.max_frame_before_connect, ..Limits::BEFORE_CONNECT },

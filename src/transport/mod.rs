@@ -23,7 +23,6 @@ pub use settings::ServerSettings;
 
 use crate::broker::OutboxSettings;
 use crate::channel::InboundChannel;
-use crate::edge::Edge;
 use crate::session::SessionSettings;
 use crate::shutdown::Shutdown;
 
@@ -36,7 +35,6 @@ pub struct Transport {
     /// The cookie that may hold a token.
     pub token_cookie: Option<String>,
     pub channel: Arc<InboundChannel>,
-    pub edge: Edge,
     pub connections: Connections,
     pub readiness: Readiness,
     pub shutdown: Shutdown,
