@@ -2,4 +2,6 @@
 //!
 //! The modules in the order a message passes them; what may use what is the layers block of `architecture.md`.
 
+pub mod auth;
 pub mod message;
+pub mod policy;

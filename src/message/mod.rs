@@ -3,6 +3,7 @@
 
 mod code;
 mod destination;
+mod duration;
 mod id;
 mod outcome;
 mod pattern;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 pub use code::{Close, Code};
 pub use destination::{BadDestination, Destination, SendTo, SubscribeTo};
+pub use duration::{BadDuration, HumanDuration};
 pub use id::{keyed_id, new_id};
 pub use outcome::{Outcome, Refusal, Ticket};
 pub use pattern::{BadPattern, Captures, Pattern};

@@ -91,6 +91,11 @@ impl Pattern {
         &self.text
     }
 
+    /// Whether this text, the shown form of a destination, fits.
+    pub fn fits(&self, shown: &str) -> bool {
+        self.walk(shown, |_, _| ())
+    }
+
     /// Whether this text, the shown form of a destination, fits; with what the named placeholders stood for.
     pub fn captures(&self, shown: &str) -> Option<Captures> {
         let mut captures = Captures::new();
@@ -115,6 +120,24 @@ impl Pattern {
                 (Segment::One(_), Segment::One(_) | Segment::Literal(_)) => {}
                 (Segment::Literal(mine), Segment::Literal(their)) if mine == their => {}
                 _ => return false,
+            }
+        }
+        theirs.next().is_none()
+    }
+
+    /// Whether some destination is matched by both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let mut theirs = other.segments.iter();
+        for (separator, mine) in self.segments.iter() {
+            let Some((their_separator, their)) = theirs.next() else { return false };
+            if separator != their_separator {
+                return false;
+            }
+            match (mine, their) {
+                // Each takes at least one segment, and the other has one here.
+                (Segment::Rest, _) | (_, Segment::Rest) => return true,
+                (Segment::Literal(mine), Segment::Literal(their)) if mine != their => return false,
+                _ => {}
             }
         }
         theirs.next().is_none()
@@ -268,6 +291,28 @@ mod tests {
             ("/topic/*", "/topic/a.*", false),
         ] {
             assert_eq!(Pattern::parse(mine).unwrap().covers(&Pattern::parse(other).unwrap()), expected, "{mine} {other}");
+        }
+    }
+
+    #[test]
+    fn patterns_overlap_if_one_destination_fits_both() {
+        for (mine, other, expected) in [
+            ("/topic/rooms.*", "/topic/*.42", true),
+            ("/topic/rooms.*", "/topic/rooms.42", true),
+            ("/topic/rooms.41", "/topic/rooms.42", false),
+            ("/topic/rooms.*", "/topic/rooms/*", false),
+            ("/topic/**", "/topic/rooms.*", true),
+            ("/topic/a.**", "/topic/a", false),
+            ("/topic/a.**", "/topic/*", false),
+            ("/topic/a.**", "/topic/*.b.*", true),
+            ("/topic/a.**", "/topic/**", true),
+            ("/topic/a/**", "/topic/a.**", false),
+            ("/topic/*", "/queue/*", false),
+            ("/topic/{a}", "/topic/{b}.{c}", false),
+        ] {
+            let (mine, other) = (Pattern::parse(mine).unwrap(), Pattern::parse(other).unwrap());
+            assert_eq!(mine.overlaps(&other), expected, "{mine} {other}");
+            assert_eq!(other.overlaps(&mine), expected, "{other} {mine}");
         }
     }
 
