@@ -70,7 +70,7 @@ impl Forger {
         ] {
             let message = format!("{}.{}", encoded(format!(r#"{{"alg":{alg}}}"#)), encoded(&self.payload));
             for signature in ["", "AA", honest_signature] {
-                self.add(format!("alg {alg} with signature {:.3}", signature), format!("{message}.{signature}"));
+                self.add(format!("alg {alg} with signature {signature:.3}"), format!("{message}.{signature}"));
             }
         }
         let message = format!("{}.{}", encoded(r#"{"typ":"JWT"}"#), encoded(&self.payload));

@@ -1,11 +1,11 @@
-//! Spellings and wildcards that try to get past the rules (failure matrix A3), and rules that try to break the node.
+//! Spellings and wildcards that try to get past the rules (failure matrix A3).
+
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use serde_json::json;
 
-use super::rule::Rule;
-use super::tests::{NOW, alice, compile, policies, subscribe, text, user_with};
-use super::*;
+use super::tests::{NOW, alice, compile, policies, subscribe, text};
+use super::{Arc, Destination, Pattern, Policies, SubscribeTarget};
 use crate::message::{Code, SendTo, SubscribeTo};
 
 /// What each of three verbs does with a text.
@@ -31,10 +31,68 @@ fn no_trick_gets_past_a_policy() {
     let policies = policies("[[destinations]]\npattern = '/topic/public.*'\nsubscribe = 'true'\nsend = 'true'");
     assert_eq!(passes(&policies, "/topic/public.a"), ["/topic/public.a"; 2], "what is allowed passes, or this test would prove nothing");
     let pieces = [
-        "*", "**", ">", "#", "?", "..", ".", "/", "//", "/..", "/../", "/./", "\\", "\\..\\", "%2f", "%2F", "%2e", "%2e%2e%2f", "%252f", "%c0%af", "%00",
-        "\0", "\r", "\n", "\r\n", "\t", " ", "\u{a0}", "\u{200b}", "\u{200c}", "\u{200d}", "\u{feff}", "\u{2060}", "\u{202e}", "\u{ad}", "\u{301}",
-        "\u{fe0f}", "\u{ff0e}", "\u{ff0f}", "\u{2024}", "\u{2215}", "\u{2044}", "\u{ff0a}", "\\c", "\\n", "\\\\", "{x}", "{", "}", ";", "?x=1", "#x",
-        "..;/", "\u{85}", "\u{2028}", "\u{fffd}", "\u{e000}", "<", "|", "\"", "`", "^",
+        "*",
+        "**",
+        ">",
+        "#",
+        "?",
+        "..",
+        ".",
+        "/",
+        "//",
+        "/..",
+        "/../",
+        "/./",
+        "\\",
+        "\\..\\",
+        "%2f",
+        "%2F",
+        "%2e",
+        "%2e%2e%2f",
+        "%252f",
+        "%c0%af",
+        "%00",
+        "\0",
+        "\r",
+        "\n",
+        "\r\n",
+        "\t",
+        " ",
+        "\u{a0}",
+        "\u{200b}",
+        "\u{200c}",
+        "\u{200d}",
+        "\u{feff}",
+        "\u{2060}",
+        "\u{202e}",
+        "\u{ad}",
+        "\u{301}",
+        "\u{fe0f}",
+        "\u{ff0e}",
+        "\u{ff0f}",
+        "\u{2024}",
+        "\u{2215}",
+        "\u{2044}",
+        "\u{ff0a}",
+        "\\c",
+        "\\n",
+        "\\\\",
+        "{x}",
+        "{",
+        "}",
+        ";",
+        "?x=1",
+        "#x",
+        "..;/",
+        "\u{85}",
+        "\u{2028}",
+        "\u{fffd}",
+        "\u{e000}",
+        "<",
+        "|",
+        "\"",
+        "`",
+        "^",
     ];
     let mut tried = 0;
     for piece in pieces {
@@ -75,9 +133,31 @@ fn is_one_public_segment(name: &str) -> bool {
 fn spellings_of_what_is_allowed_are_not_allowed() {
     let policies = policies("[[destinations]]\npattern = '/topic/public.*'\nsubscribe = 'true'\nsend = 'true'");
     for name in [
-        "/topic/Public.a", "/TOPIC/public.a", "/topic/public/a", "/topic/public.a.b", "/topic/public.a/b", "/topic/public.", "/topic/public",
-        "/topic/\u{ff50}ublic.a", "/topic/publi\u{441}.a", "/topic/public..a", "//topic/public.a", "/topic/public.a/", "topic/public.a", " /topic/public.a",
-        "/topic/public.*", "/topic/public.**", "/topic/*", "/topic/**", "/topic/*.a", "/topic/{public}.a", "/**", "/*/public.a", "*", "**", "",
+        "/topic/Public.a",
+        "/TOPIC/public.a",
+        "/topic/public/a",
+        "/topic/public.a.b",
+        "/topic/public.a/b",
+        "/topic/public.",
+        "/topic/public",
+        "/topic/\u{ff50}ublic.a",
+        "/topic/publi\u{441}.a",
+        "/topic/public..a",
+        "//topic/public.a",
+        "/topic/public.a/",
+        "topic/public.a",
+        " /topic/public.a",
+        "/topic/public.*",
+        "/topic/public.**",
+        "/topic/*",
+        "/topic/**",
+        "/topic/*.a",
+        "/topic/{public}.a",
+        "/**",
+        "/*/public.a",
+        "*",
+        "**",
+        "",
     ] {
         assert_eq!(passes(&policies, name), Vec::<String>::new(), "{name:?}");
     }
@@ -85,10 +165,24 @@ fn spellings_of_what_is_allowed_are_not_allowed() {
 
 #[test]
 fn nobody_reaches_another_users_queue() {
-    let policies = policies("[[destinations]]\npattern = '/user/queue/**'\nsubscribe = 'true'\n[[destinations]]\npattern = '/topic/**'\nsubscribe = 'true'\nwildcard = true\n[[destinations]]\npattern = '/queue/**'\nsubscribe = 'true'\nwildcard = true");
+    let policies = policies(
+        "[[destinations]]\npattern = '/user/queue/**'\nsubscribe = 'true'\n[[destinations]]\npattern = '/topic/**'\nsubscribe = 'true'\nwildcard = true\n[[destinations]]\npattern = '/queue/**'\nsubscribe = 'true'\nwildcard = true",
+    );
     for name in [
-        "/user/bob/queue/x", "/user/%62ob/queue/x", "/user/queue/../bob/queue/x", "/user/bob/queue/*", "/user/*/queue/x", "/user/**", "/user/{bob}/queue/x",
-        "/queue/x-userbob", "/queue/x-user123", "/topic/../user/bob/queue/x", "/queue/**", "/topic/**", "/user/queue/x", "/user/queue/bob/queue/x",
+        "/user/bob/queue/x",
+        "/user/%62ob/queue/x",
+        "/user/queue/../bob/queue/x",
+        "/user/bob/queue/*",
+        "/user/*/queue/x",
+        "/user/**",
+        "/user/{bob}/queue/x",
+        "/queue/x-userbob",
+        "/queue/x-user123",
+        "/topic/../user/bob/queue/x",
+        "/queue/**",
+        "/topic/**",
+        "/user/queue/x",
+        "/user/queue/bob/queue/x",
     ] {
         for granted in passes(&policies, name) {
             assert!(!granted.contains("/user/") || granted.starts_with("/user/alice/"), "{name} → {granted}");
@@ -133,19 +227,19 @@ fn a_wildcard_is_judged_as_a_pattern() {
         wildcard = true",
     );
     for (name, expected) in [
-        ("/topic/rooms.*", Some(Code::PatternDenied)),          // one match has an earlier policy
+        ("/topic/rooms.*", Some(Code::PatternDenied)), // one match has an earlier policy
         ("/topic/rooms.**", Some(Code::PatternDenied)),
         ("/topic/**", Some(Code::PatternDenied)),
-        ("/topic/*", None),                                      // no earlier policy has one segment
+        ("/topic/*", None), // no earlier policy has one segment
         ("/topic/prices.42.*", None),
         ("/topic/prices.42.**", Some(Code::PatternDenied)),
         ("/topic/prices.7.*", Some(Code::SubscribeDenied)),
-        ("/topic/prices.*.gold", Some(Code::SubscribeDenied)),  // params.market is no word
+        ("/topic/prices.*.gold", Some(Code::SubscribeDenied)), // params.market is no word
         ("/topic/prices.*.*", Some(Code::SubscribeDenied)),
-        ("/topic/exact.*", Some(Code::SubscribeDenied)),        // no destination to compare
+        ("/topic/exact.*", Some(Code::SubscribeDenied)), // no destination to compare
         ("/topic/any.*", None),
         ("/topic/any.**", None),
-        ("/topic/narrow.*", Some(Code::PatternDenied)),         // not for wildcards
+        ("/topic/narrow.*", Some(Code::PatternDenied)), // not for wildcards
         ("/topic/other.*", None),
         ("/topic/other/{x}", None),
         ("/queue/**", None),
@@ -153,7 +247,9 @@ fn a_wildcard_is_judged_as_a_pattern() {
     ] {
         assert_eq!(subscribe(&policies, &alice(), name).err().map(|refusal| refusal.code), expected, "{name}");
     }
-    let SubscribeTarget::Pattern(pattern) = subscribe(&policies, &alice(), "/topic/any.*").unwrap().target().clone() else { panic!("no pattern") };
+    let SubscribeTarget::Pattern(pattern) = subscribe(&policies, &alice(), "/topic/any.*").unwrap().target().clone() else {
+        panic!("no pattern")
+    };
     assert_eq!(pattern.as_str(), "/topic/any.*");
     let none = compile("[[destinations]]\npattern = '/topic/x'\nsubscribe = 'true'\nwildcard = true").unwrap();
     assert_eq!(subscribe(&none, &alice(), "/queue/*").unwrap_err().code, Code::UnknownDestination);
@@ -163,10 +259,12 @@ fn a_wildcard_is_judged_as_a_pattern() {
 fn segments(words: &'static [&'static str], last: &'static [&'static str]) -> impl Strategy<Value = String> {
     let segment = (prop::sample::select(vec!["/", "."]), prop::sample::select(words));
     let end = prop::option::of((prop::sample::select(vec!["/", "."]), prop::sample::select(last)));
-    (prop::sample::select(vec!["/topic", "/queue"]), prop::sample::select(words), prop::collection::vec(segment, 0..3), end).prop_map(|(root, first, middle, end)| {
-        let middle: String = middle.into_iter().chain(end).map(|(separator, word)| format!("{separator}{word}")).collect();
-        format!("{root}/{first}{middle}")
-    })
+    (prop::sample::select(vec!["/topic", "/queue"]), prop::sample::select(words), prop::collection::vec(segment, 0..3), end).prop_map(
+        |(root, first, middle, end)| {
+            let middle: String = middle.into_iter().chain(end).flat_map(|(separator, word)| [separator, word]).collect();
+            format!("{root}/{first}{middle}")
+        },
+    )
 }
 
 fn pattern() -> impl Strategy<Value = String> {
@@ -180,9 +278,11 @@ fn destination() -> impl Strategy<Value = String> {
 /// Texts that are nearly destinations.
 fn nearly() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
-        "/", ".", "topic", "queue", "user", "app", "public", "a", "alice", "*", "**", "{a}", "%2f", "%61", "..", "\\", "\u{200b}", "\u{ff0e}", "\0", "\n", " ", "#", ">", "é", "x-user",
+        "/", ".", "topic", "queue", "user", "app", "public", "a", "alice", "*", "**", "{a}", "%2f", "%61", "..", "\\", "\u{200b}",
+        "\u{ff0e}", "\0", "\n", " ", "#", ">", "é", "x-user",
     ]);
-    let start = prop::sample::select(vec!["", "/topic/", "/queue/", "/user/", "/user/queue/", "/user/alice/queue/", "/topic/public.", "/app/"]);
+    let start =
+        prop::sample::select(vec!["", "/topic/", "/queue/", "/user/", "/user/queue/", "/user/alice/queue/", "/topic/public.", "/app/"]);
     (start, prop::collection::vec(piece, 0..6)).prop_map(|(start, pieces)| format!("{start}{}", pieces.concat()))
 }
 
@@ -196,7 +296,8 @@ proptest! {
         wildcard in pattern(),
         destinations in prop::collection::vec(destination(), 1..20),
     ) {
-        let settings: String = entries.iter().map(|(pattern, wildcard)| format!("[[destinations]]\npattern = '{pattern}'\nsubscribe = 'true'\nwildcard = {wildcard}\n")).collect();
+        let entry = |(pattern, wildcard): &(String, bool)| format!("[[destinations]]\npattern = '{pattern}'\nsubscribe = 'true'\nwildcard = {wildcard}\n");
+        let settings = entries.iter().map(entry).collect::<Vec<_>>().concat();
         let policies = policies(&settings);
         let wildcard = Pattern::wildcard(&wildcard).unwrap();
         if let Ok(grant) = policies.subscribe(&alice(), &SubscribeTo::Pattern(wildcard.clone()), NOW) {
@@ -220,66 +321,14 @@ proptest! {
     /// What is granted is what was asked for, byte by byte, and what routing will match is what the rule saw.
     #[test]
     fn routing_and_authorization_see_the_same(name in nearly()) {
-        let policies = policies("[[destinations]]\npattern = '/topic/public.*'\nsubscribe = 'destination.startsWith(\"/topic/public.\")'\nsend = 'destination.startsWith(\"/topic/public.\")'\n[[destinations]]\npattern = '/user/queue/*'\nsubscribe = 'params.user == \"alice\"'\nsend = 'params.user == \"alice\"'");
-        for granted in passes(&policies, &name) {
+        static POLICIES: LazyLock<Policies> = LazyLock::new(|| policies("[[destinations]]\npattern = '/topic/public.*'\nsubscribe = 'destination.startsWith(\"/topic/public.\")'\nsend = 'destination.startsWith(\"/topic/public.\")'\n[[destinations]]\npattern = '/user/queue/*'\nsubscribe = 'params.user == \"alice\"'\nsend = 'params.user == \"alice\"'"));
+        let policies = &*POLICIES;
+        for granted in passes(policies, &name) {
             let private = granted.strip_prefix("/user/alice/queue/").is_some_and(|rest| !rest.contains(['/', '.']));
             prop_assert!(private || (granted == name && is_one_public_segment(&granted)), "{name:?} → {granted:?}");
             let destination = Destination::from_record(&granted).unwrap();
             prop_assert!(policies.policy_of(&destination).is_some());
             prop_assert_eq!(destination.as_str(), granted.as_str());
         }
-    }
-
-    /// Neither compiling nor running any text panics.
-    #[test]
-    fn no_rule_panics(pieces in prop::collection::vec(prop::sample::select(vec![
-        "user.name", "user.roles", "claims", "claims.rooms", "claims.org.id", "params.room", "message.json", "message.json.a", "message.headers", "now",
-        "x", "1", "-1", "0", "9223372036854775807", "-9223372036854775808", "1u", "1.5", "1e308", "'a'", "b'\\xff'", "null", "true", "[", "]", "{", "}", "(", ")",
-        ",", ":", "?", "+", "-", "*", "/", "%", "==", "!=", "<", ">=", "&&", "||", "!", " in ", ".", ".all(x,", ".exists(x,", ".map(x,", ".filter(x,", "has(",
-        "size(", "int(", "uint(", "double(", "string(", "bytes(", "type(", "dyn(", ".size()", ".startsWith(", "'", "\"", "\\", "\n", "//", "$", "é", "\u{0}", "r'", "'''",
-    ]), 1..14)) {
-        let rule = pieces.concat();
-        let vocabulary = inspect::Vocabulary { params: &["room"], message: true };
-        if let Ok(rule) = Rule::compile(&rule, vocabulary) {
-            let user = user_with("alice", &["USER"], json!({ "rooms": ["42", 1, null], "org": { "id": i64::MIN } }));
-            let message = text(r#"{"a":[1,-9223372036854775808,1e308,"x",{}]}"#);
-            let params = vec![("room".into(), "42".into())];
-            let _: bool = rule.holds(&facts::Facts::new(&user, NOW, &params).message(Some(&message)));
-        }
-    }
-}
-
-#[test]
-fn hostile_rules_end() {
-    let repeat = |part: &str, count: usize| part.repeat(count);
-    let vocabulary = inspect::Vocabulary { params: &[], message: true };
-    for rule in [
-        format!("{}true{}", repeat("(", 1_900), repeat(")", 1_900)),
-        format!("{}true{}", repeat("(", 90), repeat(")", 90)),
-        format!("{}1{}", repeat("[", 1_900), repeat("]", 1_900)),
-        format!("{}true", repeat("!", 4_000)),
-        format!("{}1 == 1", repeat("-", 4_000)),
-        format!("1{} == 1", repeat("+1", 1_900)),
-        format!("'a'{} == 'a'", repeat("+'a'", 900)),
-        format!("true{}", repeat("&&true", 600)),
-        format!("true{}", repeat("?true:true", 400)),
-        format!("{}true", repeat("true?", 700)),
-        format!("claims{}", repeat(".a", 1_900)),
-        format!("claims{}", repeat("[0]", 1_300)),
-        format!("[{}].all(x, true)", repeat("1,", 1_900)),
-        format!("claims{}", repeat(".map(x,x)", 400)),
-        format!("{}true{}", repeat("[1].all(x,", 300), repeat(")", 300)),
-        repeat("(", 4_000),
-        repeat("'", 4_000),
-        repeat("\u{0}", 4_000),
-        repeat("é", 2_000),
-    ] {
-        // On a thread with the stack that a runtime's worker has.
-        let shown: String = rule.chars().take(20).collect();
-        let worker = std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(move || {
-            let Ok(rule) = Rule::compile(&rule, vocabulary) else { return };
-            let _: bool = rule.holds(&facts::Facts::new(&alice(), NOW, &[]).message(Some(&text("[]"))));
-        });
-        assert!(worker.unwrap().join().is_ok(), "{shown}");
     }
 }
