@@ -16,8 +16,8 @@ pub struct Issuer {
     header: Header,
     user_claim: Box<str>,
     roles_claim: Box<str>,
-    issuer: Option<String>,
-    audience: Option<String>,
+    iss: Option<String>,
+    aud: Option<String>,
 }
 
 impl std::fmt::Debug for Issuer {
@@ -39,8 +39,8 @@ impl Issuer {
                 header,
                 user_claim: settings.user_claim.as_str().into(),
                 roles_claim: settings.roles_claim.as_str().into(),
-                issuer: first(&settings.issuer),
-                audience: first(&settings.audience),
+                iss: first(&settings.issuer),
+                aud: first(&settings.audience),
             });
         }
         Err(AuthError::NoSecret)
@@ -61,7 +61,7 @@ impl Issuer {
         if !roles.is_empty() {
             put(&mut claims, &self.roles_claim, roles.into());
         }
-        for (name, value) in [("iss", &self.issuer), ("aud", &self.audience)] {
+        for (name, value) in [("iss", &self.iss), ("aud", &self.aud)] {
             if let Some(value) = value {
                 claims.insert(name.to_owned(), value.as_str().into());
             }

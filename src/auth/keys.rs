@@ -25,7 +25,7 @@ pub fn is_weak(secret: &[u8]) -> bool {
 pub struct Key {
     pub(super) kid: Option<Box<str>>,
     pub(super) algorithms: Box<[JwtAlgorithm]>,
-    pub(super) key: DecodingKey,
+    pub(super) decoding: DecodingKey,
 }
 
 impl std::fmt::Debug for Key {
@@ -59,7 +59,7 @@ fn load(settings: &KeySettings) -> Result<Key, Wrong> {
             key
         }
     };
-    Ok(Key { kid: settings.kid.as_deref().map(Into::into), algorithms: settings.algorithms.clone().into(), key })
+    Ok(Key { kid: settings.kid.as_deref().map(Into::into), algorithms: settings.algorithms.clone().into(), decoding: key })
 }
 
 /// The secret of an entry, if it is one with a secret. Checked for strength.

@@ -11,6 +11,8 @@ mod forged;
 mod issue;
 mod json;
 mod keys;
+#[cfg(test)]
+mod refused;
 mod settings;
 #[cfg(test)]
 mod tests;

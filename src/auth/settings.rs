@@ -54,7 +54,7 @@ pub struct KeySettings {
     /// A token with this `kid` is checked with this key only.
     #[serde(default)]
     pub kid: Option<String>,
-    /// What this key may be used for: HS… for a secret; RS…, PS…, ES… or EdDSA for a public key.
+    /// What this key may be used for: HS… for a secret; RS…, PS…, ES… or `EdDSA` for a public key.
     pub algorithms: Vec<JwtAlgorithm>,
     /// A secret of at least 32 bytes.
     #[serde(default)]

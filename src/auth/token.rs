@@ -84,7 +84,7 @@ impl TokenVerifier {
         keys.iter()
             .filter(selected)
             .filter(|key| key.algorithms.contains(&algorithm))
-            .any(|key| jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.key, algorithm.into()).unwrap_or(false))
+            .any(|key| jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.decoding, algorithm.into()).unwrap_or(false))
     }
 }
 

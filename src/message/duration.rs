@@ -54,7 +54,7 @@ impl FromStr for HumanDuration {
 impl fmt::Display for HumanDuration {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.as_millis();
-        let (name, unit) = UNITS.iter().find(|(_, unit)| millis >= *unit && millis % unit == 0).unwrap_or(&("s", 1_000));
+        let (name, unit) = UNITS.iter().find(|(_, unit)| millis >= *unit && millis.is_multiple_of(*unit)).unwrap_or(&("s", 1_000));
         write!(out, "{}{name}", millis / unit)
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn compile(
     let applications =
         applications.iter().enumerate().map(|(index, settings)| application(settings).map_err(at(List::Applications, index)));
     Ok(Policies {
-        policies: policies.collect::<Result<_, _>>()?,
+        destinations: policies.collect::<Result<_, _>>()?,
         applications: applications.collect::<Result<_, _>>()?,
         notify: refusals == Refusals::Notify,
     })

@@ -68,6 +68,8 @@ pub enum RuleError {
     UnknownFunction { line: usize, column: usize, name: Box<str> },
     #[error("A rule is true or false, and this is neither.")]
     NotBool,
+    #[error("The rule could not be parsed.")]
+    NotParsed,
     #[error("A rule has at most {max} bytes.")]
     TooLong { max: usize },
     #[error("The rule has too many parts (at most {max}).")]

@@ -71,7 +71,7 @@ impl<'a> Facts<'a> {
     fn look_up<'b>(&'b self, name: &str) -> Option<Box<dyn Val + 'b>> {
         let (root, path) = name.split_once('.').map_or((name, None), |(root, path)| (root, Some(path)));
         match (root, path) {
-            ("user", None) => self.map([("name", self.text(self.user.name.as_str())?), ("roles", self.roles()?)]),
+            ("user", None) => Some(map([("name", self.text(self.user.name.as_str())?), ("roles", self.roles()?)])),
             ("user", Some("name")) => self.text(self.user.name.as_str()),
             ("user", Some("roles")) => self.roles(),
             ("claims", path) => self.json(at_path(&self.user.claims, path)?),
@@ -97,7 +97,7 @@ impl<'a> Facts<'a> {
             if let Some(json) = self.body(message) {
                 fields.push(("json", self.json(json)?));
             }
-            return self.map(fields);
+            return Some(map(fields));
         };
         match path.split_once('.').map_or((path, None), |(field, rest)| (field, Some(rest))) {
             ("size", None) => Some(size()),
@@ -137,13 +137,7 @@ impl<'a> Facts<'a> {
 
     fn texts<'b>(&self, pairs: impl Iterator<Item = (&'b str, &'b str)>) -> Option<Box<dyn Val + 'b>> {
         let pairs: Option<Vec<_>> = pairs.map(|(name, text)| Some((name, self.text(text)?))).collect();
-        self.map(pairs?)
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "look-ups end with it")]
-    fn map<'b>(&self, fields: impl IntoIterator<Item = (&'b str, Box<dyn Val + 'b>)>) -> Option<Box<dyn Val + 'b>> {
-        let fields: HashMap<CelMapKey<'b>, Box<dyn Val + 'b>> = fields.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        Some(Box::new(CelMap::from(fields)))
+        Some(map(pairs?))
     }
 
     /// Whole numbers are ints, so that rules can count with them; what doesn't fit is a double.
@@ -163,7 +157,7 @@ impl<'a> Facts<'a> {
             }
             Json::Object(fields) if fields.len() <= MAX_ELEMENTS => {
                 let fields: Option<Vec<_>> = fields.iter().map(|(name, value)| Some((name.as_str(), self.json(value)?))).collect();
-                self.map(fields?)?
+                map(fields?)
             }
             Json::Array(_) | Json::Object(_) => return None,
         })
@@ -181,4 +175,9 @@ impl VariableResolver for Facts<'_> {
 /// Identifiers have no dots, so a path has one reading.
 fn at_path<'a>(json: &'a Json, path: Option<&str>) -> Option<&'a Json> {
     path.map_or(Some(json), |path| path.split('.').try_fold(json, |json, name| json.as_object()?.get(name)))
+}
+
+fn map<'b>(fields: impl IntoIterator<Item = (&'b str, Box<dyn Val + 'b>)>) -> Box<dyn Val + 'b> {
+    let fields: HashMap<CelMapKey<'b>, Box<dyn Val + 'b>> = fields.into_iter().map(|(name, value)| (name.into(), value)).collect();
+    Box::new(CelMap::from(fields))
 }

@@ -93,7 +93,7 @@ impl Policies {
         if Pattern::wildcard(pattern.as_str()).is_err() {
             return Err(Code::BadDestination.into());
         }
-        let policy = self.policies.iter().find(|policy| policy.pattern.overlaps(pattern)).ok_or_else(|| self.uncovered())?;
+        let policy = self.destinations.iter().find(|policy| policy.pattern.overlaps(pattern)).ok_or_else(|| self.uncovered())?;
         let params = policy.pattern.captures_of(pattern).filter(|_| policy.wildcard);
         let Some(params) = params else { return Err(refusal(Code::PatternDenied, policy.notify)) };
         if !judge(policy.subscribe.as_ref(), |rule| rule.holds(&Facts::new(user, now_s, &params))) {

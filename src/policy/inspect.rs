@@ -9,8 +9,9 @@ use super::RuleError;
 
 /// How many parts a rule has at most, counted after macros are expanded.
 const MAX_PARTS: usize = 2_000;
-/// How deeply its parts are nested at most: each level takes stack when the rule runs. One macro adds five or so.
-const MAX_DEPTH: usize = 64;
+/// How deeply its parts are nested at most: each level takes some 30 KiB of
+/// stack when the rule runs (in a debug build). A macro adds four or so.
+const MAX_DEPTH: usize = 24;
 /// How deeply its loops are nested at most. What they run over is bounded too, see `facts`.
 const MAX_LOOPS: usize = 2;
 
@@ -123,11 +124,9 @@ impl<'a> Inspection<'a> {
         }
         let (line, column) = self.position(id);
         let (name, known) = match (wrong_field, known_fields) {
-            (Some(_), Some([])) => ("params".into(), "params only where the pattern has {names}".to_owned()),
-            (Some(field), Some(fields)) => {
-                (format!("{name}.{field}"), fields.iter().map(|known| format!("{name}.{known}")).collect::<Vec<_>>().join(", "))
-            }
-            _ => (name.to_owned(), format!("{}{}", ROOTS.join(", "), if message { ", message" } else { "" })),
+            (Some(field), Some([])) => (format!("{name}.{field}"), "what the pattern has in braces, which is nothing".to_owned()),
+            (Some(field), Some(fields)) => (format!("{name}.{field}"), list(fields.iter().map(|known| format!("{name}.{known}")))),
+            _ => (name.to_owned(), list(ROOTS.into_iter().chain(message.then_some("message")).map(str::to_owned))),
         };
         Err(RuleError::UnknownName { line, column, name: name.into(), known: known.into() })
     }
@@ -139,4 +138,8 @@ impl<'a> Inspection<'a> {
         let before = info.source.chars().take(usize::try_from(start).unwrap_or(usize::MAX));
         before.fold((1, 1), |(line, column), character| if character == '\n' { (line + 1, 1) } else { (line, column + 1) })
     }
+}
+
+fn list(names: impl Iterator<Item = String>) -> String {
+    names.collect::<Vec<_>>().join(", ")
 }

@@ -7,7 +7,11 @@ mod compile;
 mod error;
 mod facts;
 mod grant;
+#[cfg(test)]
+mod hostile;
 mod inspect;
+#[cfg(test)]
+mod refused;
 mod rule;
 mod settings;
 mod target;
@@ -53,7 +57,7 @@ pub struct Retention {
 /// All policies, in order, and the `/app/…` destinations.
 #[derive(Debug)]
 pub struct Policies {
-    policies: Box<[Arc<Policy>]>,
+    destinations: Box<[Arc<Policy>]>,
     applications: Box<[Application]>,
     /// For what no policy covers.
     notify: bool,
@@ -84,11 +88,11 @@ impl Policies {
 
     /// All policies in the order of the settings.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Policy>> {
-        self.policies.iter()
+        self.destinations.iter()
     }
 
     /// There are some dozens, and a pattern that doesn't fit ends at its first other segment without allocating.
     fn first_fit(&self, shown: &str) -> Option<&Arc<Policy>> {
-        self.policies.iter().find(|policy| policy.pattern.fits(shown))
+        self.destinations.iter().find(|policy| policy.pattern.fits(shown))
     }
 }

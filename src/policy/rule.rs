@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use cel::common::ast::{Expr, LiteralValue};
 use cel::{Context, Env, Program, Value};
@@ -11,6 +12,9 @@ use super::facts::Facts;
 use super::inspect::{Vocabulary, inspect};
 
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// Only what a rule makes the parser use of it is ever touched.
+const PARSER_STACK: usize = 64 * 1024 * 1024;
 
 /// A compiled rule.
 pub(super) enum Rule {
@@ -26,13 +30,19 @@ impl Rule {
         if text.len() > Self::MAX_BYTES {
             return Err(RuleError::TooLong { max: Self::MAX_BYTES });
         }
-        let program = ENV.compile(text).map_err(|errors| first_error(&errors))?;
-        inspect(&program, vocabulary)?;
-        match &program.expression().expr {
-            Expr::Literal(LiteralValue::Boolean(value)) => Ok(Self::Constant(*value.inner())),
-            Expr::Literal(_) | Expr::List(_) | Expr::Map(_) => Err(RuleError::NotBool),
-            _ => Ok(Self::Program(Box::new(program))),
+        // The two that stand in most settings need no parser.
+        match text.trim() {
+            "true" => return Ok(Self::Constant(true)),
+            "false" => return Ok(Self::Constant(false)),
+            _ => {}
         }
+        // The parser takes some 50 KiB of stack for each bracket that a rule opens (in a debug build), and its own limit
+        // of 96 is more than a runtime's worker has. What comes out is small enough for any thread.
+        thread::scope(|scope| {
+            let parser = thread::Builder::new().name("rule".to_owned()).stack_size(PARSER_STACK);
+            let parsing = parser.spawn_scoped(scope, || parse(text, vocabulary)).map_err(|_| RuleError::NotParsed)?;
+            parsing.join().map_err(|_| RuleError::NotParsed)?
+        })
     }
 
     /// Whether the rule is true. Neither an error nor a value that is no boolean is.
@@ -65,6 +75,16 @@ impl fmt::Debug for Rule {
             Self::Constant(value) => write!(out, "Constant({value})"),
             Self::Program(program) => write!(out, "Program({:?})", program.source_info().source),
         }
+    }
+}
+
+fn parse(text: &str, vocabulary: Vocabulary<'_>) -> Result<Rule, RuleError> {
+    let program = ENV.compile(text).map_err(|errors| first_error(&errors))?;
+    inspect(&program, vocabulary)?;
+    match &program.expression().expr {
+        Expr::Literal(LiteralValue::Boolean(value)) => Ok(Rule::Constant(*value.inner())),
+        Expr::Literal(_) | Expr::List(_) | Expr::Map(_) => Err(RuleError::NotBool),
+        _ => Ok(Rule::Program(Box::new(program))),
     }
 }
 
