@@ -86,19 +86,7 @@ impl MemoryBus {
 
     async fn publish_event(&self, record: Record) -> Result<Durable, BusError> {
         let number = number_of(&record.message.destination);
-        let wait = async {
-            let mut record = record;
-            loop {
-                // Before the look, so that room made in between is not missed.
-                let drained = self.log.drained.notified();
-                record = match self.try_push(number, record) {
-                    Ok(committed) => return committed,
-                    Err(record) => record,
-                };
-                drained.await;
-            }
-        };
-        let committed = timeout(ACCEPT_WITHIN, wait).await.map_err(|_| BusError::Unavailable)?;
+        let committed = timeout(ACCEPT_WITHIN, self.push(number, record)).await.map_err(|_| BusError::Unavailable)?;
         Ok(async move {
             match timeout(ANSWER_WITHIN, committed).await {
                 Ok(Ok(())) => Ok(()),
@@ -107,6 +95,19 @@ impl MemoryBus {
             }
         }
         .boxed())
+    }
+
+    /// Waits for room in its partition.
+    async fn push(&self, number: u32, mut record: Record) -> oneshot::Receiver<()> {
+        loop {
+            // Before the look, so that room made in between is not missed.
+            let drained = self.log.drained.notified();
+            record = match self.try_push(number, record) {
+                Ok(committed) => return committed,
+                Err(record) => record,
+            };
+            drained.await;
+        }
     }
 
     fn try_push(&self, number: u32, record: Record) -> Result<oneshot::Receiver<()>, Record> {

@@ -87,13 +87,13 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn headers(name: header::HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &header::HeaderName, values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
     }
 
     #[test]
     fn the_clients_first_known_subprotocol_is_chosen() {
-        let chosen = |values: &[&str]| subprotocol(&headers(header::SEC_WEBSOCKET_PROTOCOL, values));
+        let chosen = |values: &[&str]| subprotocol(&headers(&header::SEC_WEBSOCKET_PROTOCOL, values));
         assert_eq!(chosen(&["v11.stomp, v12.stomp"]), Some("v11.stomp"));
         assert_eq!(chosen(&["mqtt,v12.stomp", "v10.stomp"]), Some("v12.stomp"));
         assert_eq!(chosen(&["mqtt"]), None);
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_found_whatever_stands_beside_it() {
-        let found = |values: &[&str]| cookie(&headers(header::COOKIE, values), "token");
+        let found = |values: &[&str]| cookie(&headers(&header::COOKIE, values), "token");
         assert_eq!(found(&["a=1; token=x.y.z; b"]).as_deref(), Some("x.y.z"));
         assert_eq!(found(&["=;;; =x", "token=1"]).as_deref(), Some("1"));
         assert_eq!(found(&["token2=1"]), None);
