@@ -426,13 +426,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             if let Poll::Ready(Err(_)) = self.socket.poll_write(context) {
                 return Poll::Ready(());
             }
+            // Also if bytes never cease: a client that goes on and on would be read for ever.
+            if now >= by {
+                return Poll::Ready(());
+            }
             // Reading on until the client closes too: closing on unread bytes would reset the connection, and the
             // client might never see the last frame.
             for _ in 0..FRAMES_A_TURN {
                 match self.socket.poll_discard(context) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Pending if now >= by => return Poll::Ready(()),
                     Poll::Pending => return Poll::Pending,
                 }
             }

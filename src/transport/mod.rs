@@ -7,6 +7,7 @@ mod health;
 mod listener;
 mod origin;
 mod page;
+mod pieces;
 mod settings;
 mod websocket;
 

@@ -15,6 +15,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
+use super::pieces::Pieces;
 use crate::message::Close;
 
 /// How much is read at once. tungstenite zeroes this much before each attempt, also the one that finds nothing, so
@@ -24,9 +25,8 @@ const READ_BUFFER: usize = 2048;
 const CONTROL_BUFFER: usize = 256;
 /// Ours are joined up to about this size before they are written.
 pub(super) const WRITE_BUFFER: usize = 64 * 1024;
-/// So many pieces of one message are read, reckoned in bytes of their heads.
-const MAX_FRAGMENTS: usize = 1024;
-const LONGEST_HEAD: usize = 14;
+/// So many pieces one message may have. Empty ones cost no memory, but time without end.
+const MAX_PIECES: usize = 1024;
 
 /// What a client sent.
 #[derive(Debug)]
@@ -54,63 +54,70 @@ pub(super) struct WebSocket<IO> {
     /// Our frames; what lies before `written` is out.
     out: Vec<u8>,
     written: usize,
-    /// What was read since the last whole message, its limit included.
-    unfinished: usize,
-    unfinished_limit: usize,
+    pieces: Pieces,
     /// The client's bytes make no sense any more; they are only thrown away.
     broken: bool,
+    /// The client's close frame came; only the answer to it may still go out.
+    closed_by_client: bool,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     /// A socket just upgraded, whose messages may have so many bytes.
     pub(super) fn new(io: IO, max_message: usize) -> Self {
-        let mut socket = Self {
+        Self {
             io,
             protocol: WebSocketContext::new(Role::Server, Some(config(max_message))),
             out: Vec::new(),
             written: 0,
-            unfinished: 0,
-            unfinished_limit: 0,
+            pieces: Pieces::default(),
             broken: false,
-        };
-        socket.set_max_message(max_message);
-        socket
+            closed_by_client: false,
+        }
     }
 
     pub(super) fn set_max_message(&mut self, max_message: usize) {
         self.protocol.set_config(|set| *set = config(max_message));
-        self.unfinished_limit = max_message + MAX_FRAGMENTS * LONGEST_HEAD + READ_BUFFER;
     }
 
     /// Whether a message was begun and is not there yet.
     pub(super) fn is_mid_message(&self) -> bool {
-        self.unfinished > 0
+        self.pieces.is_mid_message()
     }
 
     /// The next thing the client sent.
     pub(super) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<Incoming, End>> {
-        let mut stream = Polled {
-            io: &mut self.io,
-            context,
-            read: &mut self.unfinished,
-            read_limit: self.unfinished_limit,
-            // Mid-frame nothing else may be written.
-            may_write: self.written == 0,
-        };
+        if self.closed_by_client {
+            return self.poll_answer_close(context);
+        }
+        // Mid-frame nothing else may be written.
+        let may_write = self.written == 0;
+        let mut stream = Polled { io: &mut self.io, context, pieces: &mut self.pieces, may_write };
         let incoming = match self.protocol.read(&mut stream) {
+            Ok(_) if self.pieces.most() > MAX_PIECES => return Poll::Ready(Err(End::TooLarge)),
             Ok(Message::Text(text)) => Incoming::Data(text.into()),
             Ok(Message::Binary(bytes)) => Incoming::Data(bytes),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Incoming::Control,
+            Ok(Message::Close(_)) => {
+                self.closed_by_client = true;
+                if may_write {
+                    // RFC 6455 §5.5.1: nothing follows a close frame, and the answer is one.
+                    self.out = Vec::new();
+                }
+                return self.poll_answer_close(context);
+            }
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::FileTooLarge => return Poll::Ready(Err(End::TooLarge)),
             Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => return Poll::Ready(Err(End::TooLarge)),
             Err(Error::Protocol(error)) if error != ProtocolError::ResetWithoutClosingHandshake => return Poll::Ready(Err(End::Protocol)),
             Err(Error::Utf8(_) | Error::Capacity(_)) => return Poll::Ready(Err(End::Protocol)),
-            // The client's close frame, which is answered by the next write, or its connection is gone.
-            Ok(Message::Close(_)) | Err(_) => return Poll::Ready(Err(End::Gone)),
+            Err(_) => return Poll::Ready(Err(End::Gone)),
         };
-        self.unfinished = 0;
         Poll::Ready(Ok(incoming))
+    }
+
+    /// tungstenite has queued the answer; gone once it is out.
+    fn poll_answer_close(&mut self, context: &mut Context<'_>) -> Poll<Result<Incoming, End>> {
+        self.poll_write(context).map(|_written_or_gone| Err(End::Gone))
     }
 
     /// Reads and throws away, until the client has closed.
@@ -144,6 +151,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
 
     /// Puts in one message, which is all these parts in order.
     pub(super) fn put(&mut self, text: bool, parts: &[&[u8]]) {
+        if self.closed_by_client {
+            return;
+        }
         let length: usize = parts.iter().map(|part| part.len()).sum();
         // RFC 6455 §5.2: FIN and the opcode, then the length in 7, 16 or 64 bits, unmasked.
         self.out.push(if text { 0x81 } else { 0x82 });
@@ -188,8 +198,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     }
 
     fn poll_flush_control(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
-        let mut stream =
-            Polled { io: &mut self.io, context, read: &mut self.unfinished, read_limit: self.unfinished_limit, may_write: true };
+        let mut stream = Polled { io: &mut self.io, context, pieces: &mut self.pieces, may_write: true };
         match self.protocol.flush(&mut stream) {
             Ok(()) | Err(Error::ConnectionClosed | Error::AlreadyClosed) => Poll::Ready(Ok(())),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
@@ -211,14 +220,13 @@ fn config(max_message: usize) -> WebSocketConfig {
 struct Polled<'a, 'b, IO> {
     io: &'a mut IO,
     context: &'a mut Context<'b>,
-    read: &'a mut usize,
-    read_limit: usize,
+    pieces: &'a mut Pieces,
     may_write: bool,
 }
 
 impl<IO: AsyncRead + Unpin> Read for Polled<'_, '_, IO> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if *self.read > self.read_limit {
+        if self.pieces.most() > MAX_PIECES {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let mut buffer = ReadBuf::new(buffer);
@@ -226,7 +234,7 @@ impl<IO: AsyncRead + Unpin> Read for Polled<'_, '_, IO> {
             Poll::Ready(result) => result?,
             Poll::Pending => return Err(io::ErrorKind::WouldBlock.into()),
         }
-        *self.read += buffer.filled().len();
+        self.pieces.pass(buffer.filled());
         Ok(buffer.filled().len())
     }
 }

@@ -5,4 +5,6 @@
 )]
 
 mod contracts;
+mod spec;
+mod support;
 mod transcripts;

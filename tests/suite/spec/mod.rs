@@ -1,0 +1,6 @@
+//! A node on a real socket, chapter by chapter; each test is a line of a checklist.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod connect;
+mod websocket;

@@ -1,0 +1,110 @@
+//! A node inside the test: port 0, its own store, and the settings that the test names.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::time::{Duration, SystemTime};
+
+use footfall::auth::{JwtAlgorithm, KeySettings};
+use footfall::channel::RateLimitSettings;
+use footfall::node::Node;
+use footfall::settings::{Settings, load_text};
+use footfall::shutdown::Shutdown;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::{PATIENCE, http, soon};
+
+pub(crate) const SECRET: &str = "a secret of the tests with more than 32 bytes";
+
+/// Rooms for everyone, and each user's own queues.
+pub(crate) const OPEN: &str = r#"
+    refusals = "notify"
+    [[destinations]]
+    pattern = "/topic/open.{name}"
+    subscribe = "true"
+    send = "true"
+    wildcard = true
+    [[destinations]]
+    pattern = "/topic/kept.{name}"
+    subscribe = "true"
+    send = "true"
+    store = true
+    [[destinations]]
+    pattern = "/user/queue/{name}"
+    subscribe = "true"
+    send = "params.name == 'notices'"
+"#;
+
+pub(crate) struct TestNode {
+    pub(crate) address: SocketAddr,
+    shutdown: Shutdown,
+    running: JoinHandle<bool>,
+    _data: tempfile::TempDir,
+}
+
+impl TestNode {
+    /// A node with these settings. What they don't say of rates is: any.
+    pub(crate) async fn start(settings: &str) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut settings: Settings = load_text("the test's settings", settings, std::iter::empty()).unwrap_or_else(|error| panic!("{error}"));
+        settings.server.host = Ipv4Addr::LOCALHOST.into();
+        settings.server.port = 0;
+        settings.store.sqlite.path = data.path().join("footfall.db");
+        let secret = Some(SECRET.into());
+        settings.auth.keys.push(KeySettings { kid: None, algorithms: vec![JwtAlgorithm::HS256], secret, secret_file: None, public_key_file: None });
+        if settings.rate_limit == RateLimitSettings::default() {
+            let any = NonZeroU32::new(1_000_000).unwrap();
+            settings.rate_limit =
+                RateLimitSettings { session_per_second: any, session_burst: any, user_per_second: any, user_burst: any };
+        }
+        let shutdown = Shutdown::new();
+        let node = Node::start(settings, shutdown.clone()).await.unwrap_or_else(|error| panic!("{error}"));
+        let address = node.address();
+        Self { address, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), _data: data }
+    }
+
+    /// As SIGTERM does.
+    pub(crate) fn drain(&self) {
+        self.shutdown.begin();
+    }
+
+    /// Whether it ended well.
+    pub(crate) async fn ended(self) -> bool {
+        soon("the node's end", self.running).await.unwrap()
+    }
+
+    /// Waits until it has so many WebSockets.
+    pub(crate) async fn until_connections(&self, expected: u64) {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        let mut last = 0;
+        let settled = async {
+            while last != expected || expected == u64::MAX {
+                pause.tick().await;
+                let ready: Value = serde_json::from_slice(&http::get(self.address, "/health/ready").await.body).unwrap();
+                last = ready["connections"].as_u64().unwrap();
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, settled).await;
+        assert!(in_time.is_ok(), "{last} connections, not {expected}");
+    }
+}
+
+/// A token for this user that is good for an hour.
+pub(crate) fn token(user: &str) -> String {
+    signed(&json!({ "sub": user, "exp": now_s() + 3600 }))
+}
+
+/// The same with a role.
+pub(crate) fn token_with_role(user: &str, role: &str) -> String {
+    signed(&json!({ "sub": user, "roles": [role], "exp": now_s() + 3600 }))
+}
+
+/// A token with these claims, good or bad. A node must have been started before.
+pub(crate) fn signed(claims: &Value) -> String {
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+}
+
+pub(crate) fn now_s() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()
+}
