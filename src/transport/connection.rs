@@ -17,6 +17,7 @@ use stomp_frames::{Decoder, Item, Limits};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 
+use super::connections::Registered;
 use super::websocket::{End, Incoming, WebSocket};
 use crate::broker::{Outbox, Slot};
 use crate::channel::{Caller, Handled, InboundChannel};
@@ -89,10 +90,12 @@ pub(super) struct Connection<IO> {
     effects: Effects,
     alarm: Option<Pin<Box<Sleep>>>,
     ending: Ending,
+    /// Among the connections of the node.
+    _registered: Registered,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
-    pub(super) fn new(io: IO, settings: ConnectionSettings, session: Session, caller: Box<Caller>, channel: Arc<InboundChannel>) -> Self {
+    pub(super) fn new(io: IO, settings: ConnectionSettings, session: Session, caller: Box<Caller>, channel: Arc<InboundChannel>, registered: Registered) -> Self {
         Self {
             socket: WebSocket::new(io, settings.before_connect.frame * MESSAGE_TO_FRAME),
             decoder: Decoder::new(settings.before_connect),
@@ -109,6 +112,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             effects: Effects::new(),
             alarm: None,
             ending: Ending::Not,
+            _registered: registered,
             settings,
         }
     }
@@ -193,8 +197,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 Effect::Close(_) => {}
             }
         }
-        // Kept for its capacity.
-        self.effects = effects;
         if self.held > 0 {
             self.count_held();
         }
@@ -269,8 +271,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 let Some(slot) = self.slots.pop() else { break };
                 self.put(slot, now);
             }
-            // An idle connection keeps little.
-            if self.slots.is_empty() && self.slots.capacity() > 16 {
+            // An idle connection keeps no room for a burst.
+            if self.slots.is_empty() && self.slots.capacity() > 4 {
                 self.slots = Vec::new();
             }
         }

@@ -1,5 +1,6 @@
 //! From an HTTP request to a connection: origin, subprotocol, upgrade.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,11 +11,14 @@ use axum::response::{IntoResponse, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use stomp_frames::Limits;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Instrument;
+use tracing::instrument::Instrumented;
 use uuid::Uuid;
 
 use super::Transport;
 use super::connection::{Connection, ConnectionSettings};
+use super::listener::Place;
 use super::origin::{self, Origin};
 use crate::broker::Outbox;
 use crate::channel::Handshake;
@@ -42,22 +46,29 @@ pub(super) async fn upgrade(State(transport): State<Arc<Transport>>, mut request
     let cookie = transport.token_cookie.as_deref().filter(|_| origin == Origin::Allowed).and_then(|name| cookie(request.headers(), name));
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let handshake = Handshake { authorization, cookie };
+    // The WebSocket takes over the place of the connection it came on.
+    let place = request.extensions_mut().remove::<Place>();
     let upgraded = hyper::upgrade::on(&mut request);
     let shutdown = transport.shutdown.clone();
     shutdown.spawn("connection", async move {
         match upgraded.await {
-            Ok(upgraded) => run(&transport, TokioIo::new(upgraded), handshake).await,
+            Ok(upgraded) => connection(&transport, TokioIo::new(upgraded), handshake).await,
             Err(error) => tracing::debug!(%error, "the client was gone before its upgrade"),
         }
+        drop(place);
     });
     response
 }
 
-async fn run<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(transport: &Transport, io: IO, handshake: Handshake) {
+/// Boxed, since it is all that an idle connection is: as a part of a larger future its size would be there twice.
+fn connection<IO>(transport: &Transport, io: IO, handshake: Handshake) -> Pin<Box<Instrumented<impl Future<Output = ()> + use<IO>>>>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
     let id: Arc<str> = Uuid::new_v4().simple().to_string().into();
     let span = tracing::info_span!("session", session = &*id, user = tracing::field::Empty);
     let outbox = Arc::new(Outbox::new(transport.outbox));
-    let _registered = transport.connections.register(&outbox);
+    let registered = transport.connections.register(&outbox);
     let caller = Box::new(transport.channel.caller(Arc::clone(&id), handshake, outbox));
     let settings = ConnectionSettings {
         session: Arc::clone(&transport.session),
@@ -65,7 +76,7 @@ async fn run<IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(transport
         after_connect: Limits { frame: transport.server.max_frame, ..Limits::AFTER_CONNECT },
     };
     let session = Session::new(Arc::clone(&transport.session), id);
-    Connection::new(io, settings, session, caller, Arc::clone(&transport.channel)).instrument(span).await;
+    Box::pin(Connection::new(io, settings, session, caller, Arc::clone(&transport.channel), registered).instrument(span))
 }
 
 fn subprotocol(headers: &HeaderMap) -> Option<&'static str> {

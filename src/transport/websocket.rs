@@ -20,13 +20,16 @@ use crate::message::Close;
 
 /// How much is read at once. tungstenite zeroes this much before each attempt, also the one that finds nothing, so
 /// its default of 128 KiB costs a thirtyfold (facts: 28 µs a delivery).
-const READ_BUFFER: usize = 2048;
+const READ_BUFFER: usize = 1024;
 /// tungstenite's own writes are pongs and close frames, of at most 131 bytes; so at most one pong waits.
 const CONTROL_BUFFER: usize = 256;
 /// Ours are joined up to about this size before they are written.
 pub(super) const WRITE_BUFFER: usize = 64 * 1024;
 /// So many pieces one message may have. Empty ones cost no memory, but time without end.
 const MAX_PIECES: usize = 1024;
+
+/// What stands before a message: two bytes, and its length in at most eight.
+const LONGEST_HEAD: usize = 10;
 
 /// What a client sent.
 #[derive(Debug)]
@@ -155,6 +158,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
             return;
         }
         let length: usize = parts.iter().map(|part| part.len()).sum();
+        self.out.reserve(length + LONGEST_HEAD);
         // RFC 6455 §5.2: FIN and the opcode, then the length in 7, 16 or 64 bits, unmasked.
         self.out.push(if text { 0x81 } else { 0x82 });
         if let Ok(short @ 0..=125) = u8::try_from(length) {
