@@ -3,6 +3,10 @@
 //! One task polls everything and owns the session; nothing here is locked but the outbox. An automatic delivery never
 //! touches the session.
 
+mod clock;
+mod ending;
+mod output;
+
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -17,12 +21,13 @@ use stomp_frames::{Decoder, Item, Limits};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 
+use self::ending::Ending;
 use super::connections::Registered;
 use super::websocket::{End, Incoming, WebSocket};
 use crate::broker::{Outbox, Slot};
 use crate::channel::{Caller, Handled, InboundChannel};
-use crate::message::{Close, Code, Message, Outcome, Refusal, Tag, Ticket, User};
-use crate::session::{AckId, Due, Effect, Effects, Request, Session, SessionSettings, Timers, render};
+use crate::message::{Code, Outcome, Refusal, Ticket, User};
+use crate::session::{Effect, Effects, Request, Session, SessionSettings, Timers};
 
 /// How much of the input is worked on before others get their turn.
 const FRAMES_A_TURN: usize = 32;
@@ -30,8 +35,6 @@ const FRAMES_A_TURN: usize = 32;
 const TURNS: usize = 16;
 /// A WebSocket message may hold several frames, or a part of one.
 const MESSAGE_TO_FRAME: usize = 4;
-/// How long a client may take to read the last words and to close.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a connection needs to know.
 #[derive(Debug, Clone)]
@@ -39,16 +42,6 @@ pub(super) struct ConnectionSettings {
     pub(super) session: Arc<SessionSettings>,
     pub(super) before_connect: Limits,
     pub(super) after_connect: Limits,
-}
-
-/// How far the end of a connection is.
-#[derive(Debug, Clone, Copy)]
-enum Ending {
-    Not,
-    /// The last frame is being written; then it will be closed so.
-    Writing(Close, Instant),
-    /// The close frame is being written, or the client's is waited for.
-    Closing(Instant),
 }
 
 /// Where the session's frames go.
@@ -89,13 +82,22 @@ pub(super) struct Connection<IO> {
     held: usize,
     effects: Effects,
     alarm: Option<Pin<Box<Sleep>>>,
+    /// The node stops, and this client leaves once its SENDs are answered.
+    leaving: Option<Refusal>,
     ending: Ending,
     /// Among the connections of the node.
     _registered: Registered,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
-    pub(super) fn new(io: IO, settings: ConnectionSettings, session: Session, caller: Box<Caller>, channel: Arc<InboundChannel>, registered: Registered) -> Self {
+    pub(super) fn new(
+        io: IO,
+        settings: ConnectionSettings,
+        session: Session,
+        caller: Box<Caller>,
+        channel: Arc<InboundChannel>,
+        registered: Registered,
+    ) -> Self {
         Self {
             socket: WebSocket::new(io, settings.before_connect.frame * MESSAGE_TO_FRAME),
             decoder: Decoder::new(settings.before_connect),
@@ -111,6 +113,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             held: 0,
             effects: Effects::new(),
             alarm: None,
+            leaving: None,
             ending: Ending::Not,
             _registered: registered,
             settings,
@@ -165,7 +168,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
 
     /// One request at a time, and not more in flight than the session allows.
     fn wants_input(&self) -> bool {
-        matches!(self.ending, Ending::Not) && self.asking.is_none() && self.session.wants_frames()
+        matches!(self.ending, Ending::Not) && self.leaving.is_none() && self.asking.is_none() && self.session.wants_frames()
     }
 
     /// Does what the session wants, in its order; its frames go behind what waits in the outbox.
@@ -246,204 +249,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 self.resolve(ticket, outcome, now);
             }
         }
+        if self.session.in_flight().sends == 0
+            && let Some(refusal) = self.leaving.take()
+        {
+            self.end(&refusal, now);
+        }
     }
 
     /// Ends the session for a reason that is not the session's own.
     fn end(&mut self, refusal: &Refusal, now: Instant) {
         self.session.end(refusal, &mut self.effects);
         self.apply(now);
-    }
-
-    /// Moves from the outbox into the socket what fits.
-    fn fill_socket(&mut self, context: &Context<'_>, now: Instant) {
-        self.outbox.register(context.waker());
-        if self.outbox.is_overflowed() && matches!(self.ending, Ending::Not) {
-            self.end(&Refusal::new(Code::SlowConsumer), now);
-        }
-        while self.socket.has_room() {
-            if self.slots.is_empty() {
-                if !self.outbox.take(&mut self.slots) {
-                    return;
-                }
-                self.slots.reverse();
-            }
-            while self.socket.has_room() {
-                let Some(slot) = self.slots.pop() else { break };
-                self.put(slot, now);
-            }
-            // An idle connection keeps no room for a burst.
-            if self.slots.is_empty() && self.slots.capacity() > 4 {
-                self.slots = Vec::new();
-            }
-        }
-    }
-
-    fn put(&mut self, slot: Slot, now: Instant) {
-        match slot {
-            Slot::Control(frame) => {
-                self.unreleased += frame.len();
-                self.socket.put(true, &[&frame]);
-            }
-            Slot::Auto(message, tag) => {
-                self.unreleased += message.size();
-                self.put_delivery(&message, &tag, None);
-            }
-            Slot::Tracked(message, tag) => {
-                self.unreleased += message.size();
-                match self.session.track(&message, &tag) {
-                    Some(ack) => self.put_delivery(&message, &tag, Some(ack)),
-                    // The client's window is full: the session keeps it, and its bytes keep counting.
-                    None => self.count_held(),
-                }
-            }
-            Slot::Answer(ticket, outcome) => {
-                // Its turn is now: what follows in the outbox may rest on it.
-                self.session.resolve(ticket, outcome, &mut self.effects);
-                self.apply_to(Place::Socket, now);
-            }
-            Slot::End(refusal) => self.end(&refusal, now),
-        }
-    }
-
-    /// Moves what the session began to hold, or let go, between what counts on and what counts until it is written.
-    fn count_held(&mut self) {
-        let held = self.session.held_bytes();
-        self.unreleased = (self.unreleased + self.held).saturating_sub(held);
-        self.held = held;
-    }
-
-    fn put_delivery(&mut self, message: &Arc<Message>, tag: &Arc<Tag>, ack: Option<AckId>) {
-        let Some(version) = self.session.version() else { return };
-        if tag.is_ended() {
-            return;
-        }
-        let rendered = message.rendered.get_or_render(version.index(), || render(message, version));
-        match ack {
-            None => self.socket.put(rendered.text, &[&tag.head, &rendered.rest]),
-            Some(ack) => self.socket.put(rendered.text, &[&tag.head, &ack.line(version), &rendered.rest]),
-        }
-    }
-
-    /// The session is over: what was answered goes out, and after it the last frame. Deliveries that still wait go
-    /// out only if the client asked for the end; after an error they would only keep it from being told.
-    fn write_last_words(&mut self, close: Close, effects: &mut Effects, now: Instant) {
-        if !matches!(self.ending, Ending::Not) {
-            return;
-        }
-        self.ending = Ending::Writing(close, now + CLOSE_WITHIN);
-        let mut waiting: Vec<_> = mem::take(&mut self.slots).into_iter().rev().collect();
-        let mut last = Vec::new();
-        self.outbox.take(&mut last);
-        waiting.append(&mut last);
-        for slot in waiting {
-            if matches!(slot, Slot::Control(_)) || close == Close::Normal {
-                self.put(slot, now);
-            }
-        }
-        for effect in effects.drain(..) {
-            if let Effect::Write(frame) = effect {
-                self.socket.put(true, &[&frame]);
-            }
-        }
-        self.outbox.close();
-    }
-
-    /// Writes what is there; whether the socket took all of it.
-    fn poll_output(&mut self, context: &mut Context<'_>, now: Instant) -> Result<bool, End> {
-        let had_some = !self.socket.is_written();
-        match self.socket.poll_write(context) {
-            Poll::Ready(result) => {
-                result?;
-                if had_some {
-                    self.timers.wrote(now);
-                }
-                self.timers.write_done();
-                self.outbox.release(mem::take(&mut self.unreleased));
-                Ok(true)
-            }
-            Poll::Pending => {
-                self.timers.writing_since(now);
-                Ok(false)
-            }
-        }
-    }
-
-    /// Acts on what is due, and sets the alarm for what comes next.
-    fn poll_timers(&mut self, context: &mut Context<'_>, now: Instant) -> bool {
-        let mut acted = false;
-        while let (Ending::Not, Some(due)) = (&self.ending, self.timers.due(now)) {
-            acted = true;
-            let code = match due {
-                Due::Beat => {
-                    self.socket.put(true, &[b"\n"]);
-                    self.timers.wrote(now);
-                    continue;
-                }
-                Due::HeartBeatLost => Code::HeartBeatLost,
-                Due::ConnectTimeout => Code::ConnectTimeout,
-                Due::FrameTimeout => Code::FrameTimeout,
-                Due::WriteStalled => Code::SlowConsumer,
-                Due::TokenExpired => Code::TokenExpired,
-                Due::Drain => Code::Draining,
-            };
-            self.end(&Refusal::new(code), now);
-        }
-        let next = match self.ending {
-            Ending::Not => self.timers.next(),
-            Ending::Writing(_, by) | Ending::Closing(by) => Some(by),
-        };
-        acted | self.poll_alarm(context, next)
-    }
-
-    /// Wakes this task at `next` or a little before; whether that time has come. An alarm that is early enough stays:
-    /// moving it at every write would cost more than one wake-up too many.
-    fn poll_alarm(&mut self, context: &mut Context<'_>, next: Option<Instant>) -> bool {
-        let Some(next) = next.map(tokio::time::Instant::from_std) else { return false };
-        let alarm = match &mut self.alarm {
-            Some(alarm) => {
-                if alarm.deadline() > next || alarm.is_elapsed() {
-                    alarm.as_mut().reset(next);
-                }
-                alarm
-            }
-            None => self.alarm.insert(Box::pin(tokio::time::sleep_until(next))),
-        };
-        alarm.as_mut().poll(context).is_ready()
-    }
-
-    /// Carries the end forward; ready when nothing more can be done for the client.
-    fn poll_ending(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
-        if let Ending::Writing(close, by) = self.ending {
-            match self.socket.poll_write(context) {
-                Poll::Ready(Ok(())) => {
-                    self.socket.close(close);
-                    self.ending = Ending::Closing(by.max(now + CLOSE_WITHIN));
-                }
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending if now >= by => return Poll::Ready(()),
-                Poll::Pending => {}
-            }
-        }
-        if let Ending::Closing(by) = self.ending {
-            if let Poll::Ready(Err(_)) = self.socket.poll_write(context) {
-                return Poll::Ready(());
-            }
-            // Also if bytes never cease: a client that goes on and on would be read for ever.
-            if now >= by {
-                return Poll::Ready(());
-            }
-            // Reading on until the client closes too: closing on unread bytes would reset the connection, and the
-            // client might never see the last frame.
-            for _ in 0..FRAMES_A_TURN {
-                match self.socket.poll_discard(context) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-            context.waker().wake_by_ref();
-        }
-        Poll::Pending
     }
 
     fn poll_connection(&mut self, context: &mut Context<'_>) -> Poll<()> {

@@ -1,0 +1,109 @@
+//! From the outbox to the socket, in order; what a delivery costs, and when that is given back.
+
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::ending::Ending;
+use super::{Connection, Place};
+use crate::broker::Slot;
+use crate::message::{Code, Message, Refusal, Tag};
+use crate::session::{AckId, render};
+use crate::transport::websocket::End;
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
+    /// Moves from the outbox into the socket what fits.
+    pub(super) fn fill_socket(&mut self, context: &Context<'_>, now: Instant) {
+        self.outbox.register(context.waker());
+        if self.outbox.is_overflowed() && matches!(self.ending, Ending::Not) {
+            self.end(&Refusal::new(Code::SlowConsumer), now);
+        }
+        while self.socket.has_room() {
+            if self.slots.is_empty() {
+                if !self.outbox.take(&mut self.slots) {
+                    return;
+                }
+                self.slots.reverse();
+            }
+            while self.socket.has_room() {
+                let Some(slot) = self.slots.pop() else { break };
+                self.put(slot, now);
+            }
+            // An idle connection keeps no room for a burst.
+            if self.slots.is_empty() && self.slots.capacity() > 4 {
+                self.slots = Vec::new();
+            }
+        }
+    }
+
+    pub(super) fn put(&mut self, slot: Slot, now: Instant) {
+        match slot {
+            Slot::Control(frame) => {
+                self.unreleased += frame.len();
+                self.socket.put(true, &[&frame]);
+            }
+            Slot::Auto(message, tag) => {
+                self.unreleased += message.size();
+                self.put_delivery(&message, &tag, None);
+            }
+            Slot::Tracked(message, tag) => {
+                self.unreleased += message.size();
+                match self.session.track(&message, &tag) {
+                    Some(ack) => self.put_delivery(&message, &tag, Some(ack)),
+                    // The client's window is full: the session keeps it, and its bytes keep counting.
+                    None => self.count_held(),
+                }
+            }
+            Slot::Answer(ticket, outcome) => {
+                // Its turn is now: what follows in the outbox may rest on it.
+                self.session.resolve(ticket, outcome, &mut self.effects);
+                self.apply_to(Place::Socket, now);
+            }
+            // What the bus has already will be answered, so that nobody sends it again.
+            Slot::End(refusal) if refusal.code == Code::Draining && self.session.in_flight().sends > 0 => self.leaving = Some(refusal),
+            Slot::End(refusal) => self.end(&refusal, now),
+        }
+    }
+
+    /// Moves what the session began to hold, or let go, between what counts on and what counts until it is written.
+    pub(super) fn count_held(&mut self) {
+        let held = self.session.held_bytes();
+        self.unreleased = (self.unreleased + self.held).saturating_sub(held);
+        self.held = held;
+    }
+
+    pub(super) fn put_delivery(&mut self, message: &Arc<Message>, tag: &Arc<Tag>, ack: Option<AckId>) {
+        let Some(version) = self.session.version() else { return };
+        if tag.is_ended() {
+            return;
+        }
+        let rendered = message.rendered.get_or_render(version.index(), || render(message, version));
+        match ack {
+            None => self.socket.put(rendered.text, &[&tag.head, &rendered.rest]),
+            Some(ack) => self.socket.put(rendered.text, &[&tag.head, &ack.line(version), &rendered.rest]),
+        }
+    }
+
+    /// Writes what is there; whether the socket took all of it.
+    pub(super) fn poll_output(&mut self, context: &mut Context<'_>, now: Instant) -> Result<bool, End> {
+        let had_some = !self.socket.is_written();
+        match self.socket.poll_write(context) {
+            Poll::Ready(result) => {
+                result?;
+                if had_some {
+                    self.timers.wrote(now);
+                }
+                self.timers.write_done();
+                self.outbox.release(mem::take(&mut self.unreleased));
+                Ok(true)
+            }
+            Poll::Pending => {
+                self.timers.writing_since(now);
+                Ok(false)
+            }
+        }
+    }
+}
