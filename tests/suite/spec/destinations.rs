@@ -24,7 +24,7 @@ const NARROW: &str = r#"
     wildcard = true
     [[destinations]]
     pattern = "/user/queue/{name}"
-    subscribe = "true"
+    subscribe = "user.name == 'alice' || params.name == 'errors'"
     send = "user.name == 'alice'"
 "#;
 
