@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -80,7 +81,7 @@ pub(super) async fn token(
     State(transport): State<Arc<Transport>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    Json(request): Json<TokenRequest>,
+    request: Result<Json<TokenRequest>, JsonRejection>,
 ) -> Response {
     let denied = |sentence: &str| (StatusCode::FORBIDDEN, Json(json!({ "message": sentence }))).into_response();
     let Some(development) = transport.development.as_ref().filter(|_| peer.ip().to_canonical().is_loopback()) else {
@@ -90,10 +91,10 @@ pub(super) async fn token(
     if !is_local_host(&headers) || matches!(origin::judge(&headers, &[]), Origin::Denied) {
         return denied("Tokens are made for pages of this machine only.");
     }
-    let Ok(user) = UserName::new(&request.user) else {
-        return (StatusCode::BAD_REQUEST, Json(json!({ "message": "A user name has 1 to 256 bytes and no control characters." })))
-            .into_response();
-    };
+    let bad = |sentence: &str| (StatusCode::BAD_REQUEST, Json(json!({ "message": sentence }))).into_response();
+    // The rejection's own text would quote the body.
+    let Ok(Json(request)) = request else { return bad("The body must be application/json, as {\"user\":\"alice\",\"roles\":[]}.") };
+    let Ok(user) = UserName::new(&request.user) else { return bad("A user name has 1 to 256 bytes and no control characters.") };
     match (development.token)(&user, &request.roles) {
         Some(token) => ([(header::CACHE_CONTROL, "no-store")], Json(json!({ "token": token }))).into_response(),
         None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

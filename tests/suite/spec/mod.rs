@@ -3,4 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod connect;
+mod destinations;
+mod handshake;
+mod rights;
 mod websocket;
