@@ -1,3 +1,4 @@
 //! One binary for all tests of the whole crate, because it links slowly.
 
+mod durability;
 mod transcripts;
