@@ -60,11 +60,16 @@ pub struct Outbox {
 
 /// The bytes of an outbox that was closed: nothing more goes in.
 const CLOSED: usize = usize::MAX / 2;
+/// Added when a delivery is thrown away. It stays, however much is released: a subscriber that missed one message must
+/// not get the next.
+const OVERFLOWED: usize = usize::MAX / 256;
 
 impl Outbox {
     pub fn new(settings: OutboxSettings) -> Self {
+        // Whatever the limit, a page must find room above the low mark.
+        let low = settings.low.min(settings.limit / 8);
         Self {
-            settings,
+            settings: OutboxSettings { low, ..settings },
             slots: Mutex::default(),
             bytes: AtomicUsize::new(0),
             filled: AtomicWaker::new(),
@@ -79,9 +84,12 @@ impl Outbox {
         let waiting = self.bytes.fetch_add(cost, Ordering::AcqRel).saturating_add(cost);
         if waiting <= self.settings.limit {
             self.put(slot);
-        } else {
-            self.filled.wake();
+            return;
         }
+        if waiting < OVERFLOWED {
+            self.bytes.fetch_add(OVERFLOWED, Ordering::AcqRel);
+        }
+        self.filled.wake();
     }
 
     /// Puts in what answers the client's own frames; bounded by how many of those may be open, so never refused.
@@ -94,6 +102,10 @@ impl Outbox {
 
     fn put(&self, slot: Slot) {
         let mut slots = self.slots.lock();
+        // Under the lock: who found it open may come only after it was closed and cleared.
+        if self.is_closed() {
+            return;
+        }
         let was_empty = slots.is_empty();
         slots.push(slot);
         drop(slots);
@@ -127,15 +139,21 @@ impl Outbox {
         }
     }
 
-    /// Waits until less than the low mark waits here.
+    /// Waits until less than the low mark waits here, or the outbox is closed.
     pub async fn below_low(&self) {
         loop {
             let drained = self.drained.notified();
-            if self.bytes.load(Ordering::Acquire) < self.settings.low {
+            let bytes = self.bytes.load(Ordering::Acquire);
+            if bytes < self.settings.low || bytes >= CLOSED {
                 return;
             }
             drained.await;
         }
+    }
+
+    /// How many bytes of messages a replay may put in at once; the rest is for heads and for what is live.
+    pub fn page(&self) -> usize {
+        (self.settings.limit - self.settings.low) * 3 / 5
     }
 
     /// What waits here, and what was taken and is neither written nor let go.
@@ -145,8 +163,12 @@ impl Outbox {
 
     /// Nothing more is delivered. What waited is dropped, and so is what comes.
     pub fn close(&self) {
+        if self.is_closed() {
+            return;
+        }
         self.bytes.fetch_add(CLOSED, Ordering::AcqRel);
         self.slots.lock().clear();
+        self.drained.notify_waiters();
     }
 
     /// Whether its client has gone.
@@ -199,8 +221,31 @@ mod tests {
     }
 
     #[test]
+    fn once_overflowed_it_stays_so_and_takes_no_delivery() {
+        let outbox = Outbox::new(OutboxSettings { limit: 100, low: 10 });
+        outbox.deliver(control(0), 90);
+        assert_eq!(take(&outbox).len(), 1);
+        // The second is thrown away while the writer is still busy with the first.
+        outbox.deliver(control(0), 20);
+        outbox.release(90);
+        assert!(outbox.is_overflowed(), "a message was thrown away and nobody would know");
+        outbox.deliver(control(0), 1);
+        assert!(take(&outbox).is_empty(), "a message behind the one that was thrown away");
+    }
+
+    #[test]
+    fn the_end_wakes_those_who_wait_for_room() {
+        let outbox = Arc::new(Outbox::new(OutboxSettings { limit: 80, low: 10 }));
+        outbox.deliver(control(0), 60);
+        let mut waiting = still_waits(outbox.below_low());
+        assert!(waiting());
+        outbox.close();
+        assert!(!waiting());
+    }
+
+    #[test]
     fn room_wakes_those_who_wait_for_it() {
-        let outbox = Arc::new(Outbox::new(OutboxSettings { limit: 10, low: 5 }));
+        let outbox = Arc::new(Outbox::new(OutboxSettings { limit: 80, low: 5 }));
         outbox.deliver(control(0), 6);
         let mut waiting = still_waits(outbox.below_low());
         assert!(waiting());

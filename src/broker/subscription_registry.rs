@@ -35,6 +35,11 @@ impl SubscriptionRegistry {
         remove_from(&mut self.patterns.write(), pattern, tag);
     }
 
+    /// Whether anyone subscribed to this destination by its name.
+    pub fn has(&self, destination: &Destination) -> bool {
+        self.destinations.read().contains_key(destination)
+    }
+
     /// Whether a message for this destination has anyone to go to.
     pub fn wants(&self, destination: &Destination) -> bool {
         self.destinations.read().contains_key(destination) || self.patterns.read().keys().any(|pattern| pattern.matches(destination))
@@ -43,6 +48,14 @@ impl SubscriptionRegistry {
     /// A slot into the outbox of every subscriber. Callers for one destination take turns.
     pub fn deliver(&self, message: &Arc<Message>) {
         for list in self.lists(&message.destination) {
+            list.deliver(message);
+        }
+    }
+
+    /// The same, but only to those who subscribed to a pattern.
+    pub fn deliver_to_patterns(&self, message: &Arc<Message>) {
+        let lists: Vec<_> = self.pattern_lists(&message.destination);
+        for list in lists {
             list.deliver(message);
         }
     }
@@ -58,9 +71,13 @@ impl SubscriptionRegistry {
     /// The subscribers of a destination, by name and by pattern.
     pub fn lists(&self, destination: &Destination) -> Vec<Arc<SubscriberList>> {
         let mut lists: Vec<_> = self.destinations.read().get(destination).cloned().into_iter().collect();
-        let patterns = self.patterns.read();
-        lists.extend(patterns.iter().filter(|(pattern, _)| pattern.matches(destination)).map(|(_, list)| Arc::clone(list)));
+        lists.extend(self.pattern_lists(destination));
         lists
+    }
+
+    fn pattern_lists(&self, destination: &Destination) -> Vec<Arc<SubscriberList>> {
+        let patterns = self.patterns.read();
+        patterns.iter().filter(|(pattern, _)| pattern.matches(destination)).map(|(_, list)| Arc::clone(list)).collect()
     }
 }
 

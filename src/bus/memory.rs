@@ -1,7 +1,8 @@
 //! The bus of a single process: both topics as bounded queues in memory.
 //!
 //! Nothing is lost with it at `kill -9`: a record on *events* counts as published only once the store has it.
-//! Offsets go on from the position that the store keeps, so its log never seems to begin anew.
+//! Offsets go on from the position that the store keeps, so its log never seems to begin anew: it has none before the
+//! first consumer said where that is.
 
 use std::collections::VecDeque;
 use std::future::{poll_fn, ready};
@@ -9,11 +10,11 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::partitioner::partition_of;
 use super::{
@@ -53,42 +54,59 @@ pub struct MemoryBus {
 struct EventsLog {
     partitions: Vec<Mutex<Queue>>,
     names: Vec<Partition>,
-    /// Woken when there is something to read.
-    filled: AtomicWaker,
-    /// Told when there is room again.
-    drained: Notify,
+    /// Room in each partition; those who wait for it are served in their order.
+    room: Vec<Arc<Semaphore>>,
+    reader: Mutex<Reader>,
+}
+
+/// The one consumer that reads; each new one takes over from those before it.
+#[derive(Debug, Default)]
+struct Reader {
+    generation: u64,
+    /// Woken when there is something to read, when another consumer took over, and when the bus is gone.
+    filled: Arc<AtomicWaker>,
 }
 
 /// What of a partition is not committed.
 #[derive(Debug, Default)]
 struct Queue {
     entries: VecDeque<Entry>,
-    /// The offset of the first entry; known once the consumer said where the partition goes on.
-    base: u64,
+    /// The offset of the first entry; none until the first consumer said where the partition goes on.
+    base: Option<u64>,
     /// How many entries from the front were read.
     read: usize,
-    started: bool,
+    /// Which consumer said from where; a consumer that was taken over from changes nothing any more.
+    started_by: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Entry {
     record: Record,
     committed: oneshot::Sender<()>,
+    /// Given back when it is committed.
+    _room: OwnedSemaphorePermit,
 }
 
 impl MemoryBus {
     pub fn new(settings: MemoryBusSettings) -> Self {
         let names = (0..PARTITIONS).map(|number| Partition { log: "memory".into(), topic: "events".into(), number }).collect();
         let partitions = (0..PARTITIONS).map(|_| Mutex::default()).collect();
-        let log = EventsLog { partitions, names, filled: AtomicWaker::new(), drained: Notify::new() };
+        let room = (0..PARTITIONS).map(|_| Arc::new(Semaphore::new(settings.events.min(Semaphore::MAX_PERMITS)))).collect();
+        let log = EventsLog { partitions, names, room, reader: Mutex::default() };
         Self { settings, log: Arc::new(log), readers: Mutex::default() }
     }
 
     async fn publish_event(&self, record: Record) -> Result<Durable, BusError> {
-        let number = number_of(&record.message.destination);
-        let committed = timeout(ACCEPT_WITHIN, self.push(number, record)).await.map_err(|_| BusError::Unavailable)?;
+        // The sender's patience begins here, however long it then waits for room.
+        let answer_by = Instant::now() + ANSWER_WITHIN;
+        let number = number_of(&record.message.destination) as usize;
+        let room = timeout(ACCEPT_WITHIN, Arc::clone(&self.log.room[number]).acquire_owned()).await;
+        let room = room.map_err(|_| BusError::Unavailable)?.map_err(|_| BusError::Closed)?;
+        let (committed, answer) = oneshot::channel();
+        self.log.partitions[number].lock().entries.push_back(Entry { record, committed, _room: room });
+        self.log.wake();
         Ok(async move {
-            match timeout(ANSWER_WITHIN, committed).await {
+            match timeout_at(answer_by, answer).await {
                 Ok(Ok(())) => Ok(()),
                 // The consumer is gone or slow; whether the store has the record is not known here.
                 Ok(Err(_)) | Err(_) => Err(BusError::Unknown),
@@ -97,41 +115,63 @@ impl MemoryBus {
         .boxed())
     }
 
-    /// Waits for room in its partition.
-    async fn push(&self, number: u32, mut record: Record) -> oneshot::Receiver<()> {
-        loop {
-            // Before the look, so that room made in between is not missed.
-            let drained = self.log.drained.notified();
-            record = match self.try_push(number, record) {
-                Ok(committed) => return committed,
-                Err(record) => record,
-            };
-            drained.await;
-        }
-    }
-
-    fn try_push(&self, number: u32, record: Record) -> Result<oneshot::Receiver<()>, Record> {
-        let mut queue = self.log.partitions[number as usize].lock();
-        if queue.entries.len() >= self.settings.events {
-            return Err(record);
-        }
-        let (committed, answer) = oneshot::channel();
-        queue.entries.push_back(Entry { record, committed });
-        drop(queue);
-        self.log.filled.wake();
-        Ok(answer)
-    }
-
     async fn publish_broadcast(&self, record: Record) -> Result<Durable, BusError> {
         let readers = self.readers.lock().clone();
-        for reader in &readers {
-            // A reader that went away is no reason to refuse; `subscribe` forgets it.
-            match timeout(ACCEPT_WITHIN, reader.send(record.clone())).await {
-                Ok(Ok(()) | Err(_)) => {}
-                Err(_) => return Err(BusError::Unavailable),
-            }
+        // Room with all of them first: a record that one of them got was not refused.
+        let room = timeout(ACCEPT_WITHIN, join_all(readers.iter().map(mpsc::Sender::reserve))).await;
+        let room = room.map_err(|_| BusError::Unavailable)?;
+        // One after the other, so that all readers get the same order.
+        let _in_turn = self.readers.lock();
+        // A reader that went away is no reason to refuse; `subscribe` forgets it.
+        for permit in room.into_iter().flatten() {
+            permit.send(record.clone());
         }
         Ok(ready(Ok(())).boxed())
+    }
+}
+
+impl EventsLog {
+    fn wake(&self) {
+        let filled = Arc::clone(&self.reader.lock().filled);
+        filled.wake();
+    }
+
+    fn is_read_by(&self, generation: u64) -> bool {
+        self.reader.lock().generation == generation
+    }
+
+    /// What was read and not committed is for the next consumer, once that says from where.
+    fn rewind(&self) {
+        for queue in &self.partitions {
+            let mut queue = queue.lock();
+            (queue.read, queue.started_by) = (0, None);
+        }
+    }
+
+    /// Makes room for a new consumer; its generation.
+    fn take_over(&self) -> (u64, Arc<AtomicWaker>) {
+        let mut reader = self.reader.lock();
+        reader.generation += 1;
+        let before = std::mem::take(&mut reader.filled);
+        self.rewind();
+        before.wake();
+        (reader.generation, Arc::clone(&reader.filled))
+    }
+
+    fn assignments(&self) -> Vec<Assignment> {
+        let assignment = |(queue, name): (&Mutex<Queue>, &Partition)| {
+            let queue = queue.lock();
+            let start = queue.base.unwrap_or_default();
+            Assignment { partition: name.clone(), committed: queue.base, log_start: start, log_end: start + queue.entries.len() as u64 }
+        };
+        self.partitions.iter().zip(&self.names).map(assignment).collect()
+    }
+}
+
+impl Drop for EventsLog {
+    fn drop(&mut self) {
+        // Who waits for records learns that there will be none.
+        self.wake();
     }
 }
 
@@ -148,10 +188,13 @@ impl Bus for MemoryBus {
     }
 
     /// *Events* can be read by `OneNode` only and *broadcast* by `EveryNode` only: nothing in footfall asks otherwise.
+    /// The latest consumer of *events* is the one; those before it are told that they have nothing to read any more.
     fn subscribe(&self, topic: Topic, audience: Audience) -> BoxFuture<'_, Result<Box<dyn Consumer>, BusError>> {
         let consumer: Result<Box<dyn Consumer>, BusError> = match (topic, audience) {
             (Topic::Events, Audience::OneNode) => {
-                Ok(Box::new(EventsConsumer { log: Arc::downgrade(&self.log), names: self.log.names.clone(), assigned: false }))
+                let (generation, filled) = self.log.take_over();
+                let log = Arc::downgrade(&self.log);
+                Ok(Box::new(EventsConsumer { log, generation, filled, names: self.log.names.clone(), told: Told::Nothing }))
             }
             (Topic::Broadcast, Audience::EveryNode) => {
                 let (sender, records) = mpsc::channel(self.settings.broadcast);
@@ -177,75 +220,102 @@ impl Bus for MemoryBus {
 #[derive(Debug)]
 struct EventsConsumer {
     log: Weak<EventsLog>,
+    generation: u64,
+    filled: Arc<AtomicWaker>,
     names: Vec<Partition>,
-    assigned: bool,
+    told: Told,
+}
+
+/// What a consumer knows of its partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Assigned,
+    Revoked,
+}
+
+impl EventsConsumer {
+    /// Does something with one queue.
+    fn with<T>(&self, partition: &Partition, act: impl FnOnce(&mut Queue) -> T) -> Option<T> {
+        let log = self.log.upgrade()?;
+        // Held over the act, so that nobody takes over in between.
+        let reader = log.reader.lock();
+        let queue = log.partitions.get(partition.number as usize)?;
+        (reader.generation == self.generation).then(|| act(&mut queue.lock()))
+    }
+
+    fn poll_next(&mut self, context: &std::task::Context<'_>) -> Poll<Result<Event, BusError>> {
+        // Before the look, so that what comes in between is not missed.
+        self.filled.register(context.waker());
+        let Some(log) = self.log.upgrade() else { return Poll::Ready(Err(BusError::Closed)) };
+        match self.told {
+            Told::Nothing => {
+                self.told = Told::Assigned;
+                Poll::Ready(Ok(Event::Assigned(log.assignments())))
+            }
+            Told::Assigned if !log.is_read_by(self.generation) => {
+                self.told = Told::Revoked;
+                Poll::Ready(Ok(Event::Revoked(self.names.clone())))
+            }
+            Told::Assigned => {
+                let queues = log.partitions.iter().zip(&self.names);
+                let batches: Vec<_> = queues.filter_map(|(queue, name)| queue.lock().take_batch(self.generation, name)).collect();
+                if batches.is_empty() { Poll::Pending } else { Poll::Ready(Ok(Event::Records(batches))) }
+            }
+            Told::Revoked => Poll::Pending,
+        }
+    }
 }
 
 impl Consumer for EventsConsumer {
     fn next(&mut self) -> BoxFuture<'_, Result<Event, BusError>> {
-        poll_fn(|context| {
-            let Some(log) = self.log.upgrade() else { return Poll::Ready(Err(BusError::Closed)) };
-            if !self.assigned {
-                self.assigned = true;
-                let all = self.names.iter().map(|name| Assignment { partition: name.clone(), committed: None, log_start: 0, log_end: 0 });
-                return Poll::Ready(Ok(Event::Assigned(all.collect())));
-            }
-            log.filled.register(context.waker());
-            let batches: Vec<_> = log.partitions.iter().zip(&log.names).filter_map(|(queue, name)| queue.lock().take_batch(name)).collect();
-            if batches.is_empty() { Poll::Pending } else { Poll::Ready(Ok(Event::Records(batches))) }
-        })
-        .boxed()
+        poll_fn(|context| self.poll_next(context)).boxed()
     }
 
     fn start(&mut self, partition: &Partition, offset: u64) {
-        let Some(log) = self.log.upgrade() else { return };
-        let Some(queue) = log.partitions.get(partition.number as usize) else { return };
-        let mut queue = queue.lock();
-        if queue.started {
-            // Read again, from what is not committed; what is committed is gone from memory.
-            queue.read =
-                usize::try_from(offset.saturating_sub(queue.base)).map_or(queue.entries.len(), |read| read.min(queue.entries.len()));
-        } else {
-            queue.base = offset;
-            queue.started = true;
-        }
-        drop(queue);
-        log.filled.wake();
+        self.with(partition, |queue| queue.start(self.generation, offset));
+        self.filled.wake();
     }
 
     fn commit(&mut self, partition: &Partition, next: u64) {
-        let Some(log) = self.log.upgrade() else { return };
-        let Some(queue) = log.partitions.get(partition.number as usize) else { return };
-        let mut queue = queue.lock();
-        while queue.base < next && queue.read > 0 {
-            let Some(entry) = queue.entries.pop_front() else { break };
-            queue.base += 1;
-            queue.read -= 1;
+        for entry in self.with(partition, |queue| queue.commit(next)).unwrap_or_default() {
             // Nobody may wait for it any more; then nobody needs the answer.
             let _nobody_waits = entry.committed.send(());
         }
-        drop(queue);
-        log.drained.notify_waiters();
     }
 }
 
 impl Drop for EventsConsumer {
     fn drop(&mut self) {
-        // What was read and not committed is for the next consumer.
         if let Some(log) = self.log.upgrade() {
-            for queue in &log.partitions {
-                queue.lock().read = 0;
+            let reader = log.reader.lock();
+            if reader.generation == self.generation {
+                log.rewind();
             }
         }
     }
 }
 
 impl Queue {
-    fn take_batch(&mut self, partition: &Partition) -> Option<Batch> {
-        if !self.started || self.read == self.entries.len() {
-            return None;
-        }
-        let first = self.base + self.read as u64;
+    fn start(&mut self, generation: u64, offset: u64) {
+        self.started_by = Some(generation);
+        let base = *self.base.get_or_insert(offset);
+        // What is committed is gone from memory, so nothing before the base can be read again.
+        let read = usize::try_from(offset.saturating_sub(base)).unwrap_or(usize::MAX);
+        self.read = read.min(self.entries.len());
+    }
+
+    fn commit(&mut self, next: u64) -> Vec<Entry> {
+        let Some(base) = self.base else { return Vec::new() };
+        let done = usize::try_from(next.saturating_sub(base)).unwrap_or(usize::MAX).min(self.read);
+        self.base = Some(base + done as u64);
+        self.read -= done;
+        self.entries.drain(..done).collect()
+    }
+
+    fn take_batch(&mut self, generation: u64, partition: &Partition) -> Option<Batch> {
+        let base = self.base.filter(|_| self.started_by == Some(generation) && self.read < self.entries.len())?;
+        let first = base + self.read as u64;
         let records: Vec<_> = self
             .entries
             .iter()

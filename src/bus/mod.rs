@@ -50,7 +50,8 @@ pub struct Assignment {
     pub partition: Partition,
     /// The next record to read by what was committed; none if nothing ever was.
     pub committed: Option<u64>,
-    /// The oldest record that is still there, and the end of the log: the offset the next record will get.
+    /// The oldest record that is still there, and the end of the log: the offset the next record will get. A log in
+    /// memory has no offsets, and both are 0, until it is first started.
     pub log_start: u64,
     pub log_end: u64,
 }
@@ -95,13 +96,14 @@ pub enum BusError {
     Closed,
 }
 
-/// Resolves when a record that the bus accepted can't be lost any more, at the latest after [`ANSWER_WITHIN`].
+/// Resolves when a record that the bus accepted can't be lost any more, at the latest [`ANSWER_WITHIN`] after it was
+/// published.
 pub type Durable = BoxFuture<'static, Result<(), BusError>>;
 
 /// How long a full bus makes a publisher wait before it refuses ([`BusError::Unavailable`]).
 pub const ACCEPT_WITHIN: Duration = Duration::from_secs(2);
 
-/// When an accepted record without an answer counts as [`BusError::Unknown`].
+/// When a record without an answer counts as [`BusError::Unknown`], from the moment it was published.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(9);
 
 /// The way between nodes.
@@ -109,7 +111,8 @@ pub trait Bus: Debug + Send + Sync {
     /// In two steps, so that senders keep their order and yet need not wait for each other. The outer future accepts
     /// the record into the log; records of one destination stand there in the order in which these futures resolved.
     /// What it gives resolves when the record is durable. To *events*: every in-sync replica has it (Kafka), or the
-    /// `OneNode` consumer has committed it (memory). To *broadcast*: every consumer of `EveryNode` will read it.
+    /// `OneNode` consumer has committed it (memory). To *broadcast*: every consumer of `EveryNode` will read it, and
+    /// all in the same order for one destination. After [`BusError::Unavailable`] none will.
     fn publish(&self, topic: Topic, record: Record) -> BoxFuture<'_, Result<Durable, BusError>>;
 
     /// A reader of the topic. For `EveryNode` the position is fixed before this resolves: every record published

@@ -59,7 +59,9 @@ pub async fn persistence(mut consumer: Box<dyn Consumer>, bus: Arc<dyn Bus>, sto
         match event {
             Ok(Event::Assigned(assignments)) => {
                 for assignment in assignments {
-                    persistence.claim(&assignment, consumer.as_mut()).await;
+                    if persistence.claim(&assignment, consumer.as_mut()).await.is_err() {
+                        return;
+                    }
                 }
             }
             Ok(Event::Revoked(partitions)) => persistence.owned.retain(|partition, _| !partitions.contains(partition)),
@@ -68,42 +70,52 @@ pub async fn persistence(mut consumer: Box<dyn Consumer>, bus: Arc<dyn Bus>, sto
                 for (batch, done) in done {
                     match done {
                         Ok(()) => consumer.commit(&batch.partition, batch.end()),
-                        Err(Unfinished::Fenced) => persistence.claim_again(&batch, consumer.as_mut()).await,
+                        Err(Unfinished::Fenced) => {
+                            if persistence.claim_again(&batch, consumer.as_mut()).await.is_err() {
+                                return;
+                            }
+                        }
                         Err(Unfinished::NotOurs) => {}
                         Err(Unfinished::Stopped) => return,
                     }
                 }
             }
             Err(BusError::Closed) => return,
-            Err(error) => tracing::warn!(%error, "reading events failed, trying again"),
+            Err(error) => {
+                tracing::warn!(%error, "reading events failed, trying again");
+                if persistence.pause(&mut RETRY.1.clone()).await.is_err() {
+                    return;
+                }
+            }
         }
     }
 }
 
 impl Persistence {
-    async fn claim(&mut self, assignment: &Assignment, consumer: &mut dyn Consumer) {
+    async fn claim(&mut self, assignment: &Assignment, consumer: &mut dyn Consumer) -> Result<(), Unfinished> {
         let partition = &assignment.partition;
         let owner = Owner(Uuid::new_v4());
-        let Ok(claim) = self.until_done("claim", || self.store.claim(key(partition), owner)).await else { return };
+        let claim = self.until_done("claim", || self.store.claim(key(partition), owner)).await?;
         let start = assignment.committed.unwrap_or(claim.next).min(claim.next).max(assignment.log_start);
         tracing::info!(partition = partition.number, next = claim.next, start, epoch = %claim.epoch, "partition claimed");
         self.owned.entry(partition.clone()).or_insert_with(|| Ownership { owner, claimed: Vec::new() }).owner = owner;
         consumer.start(partition, start);
+        Ok(())
     }
 
     /// Somebody else claimed a partition that is still assigned here. Once or twice that is a rebalance's echo.
-    async fn claim_again(&mut self, batch: &Batch, consumer: &mut dyn Consumer) {
-        let Some(ownership) = self.owned.get_mut(&batch.partition) else { return };
+    async fn claim_again(&mut self, batch: &Batch, consumer: &mut dyn Consumer) -> Result<(), Unfinished> {
+        let Some(ownership) = self.owned.get_mut(&batch.partition) else { return Ok(()) };
         ownership.claimed.retain(|claimed| claimed.elapsed() < CLAIMS_WITHIN);
         if ownership.claimed.len() >= MAX_CLAIMS {
             tracing::error!(partition = batch.partition.number, "another node keeps claiming this partition; it is left to it");
             self.owned.remove(&batch.partition);
-            return;
+            return Ok(());
         }
         ownership.claimed.push(Instant::now());
         let start = batch.records.first().map_or(0, |(offset, _)| *offset);
         let again = Assignment { partition: batch.partition.clone(), committed: Some(start), log_start: 0, log_end: batch.end() };
-        self.claim(&again, consumer).await;
+        self.claim(&again, consumer).await
     }
 
     async fn process(&self, batch: Batch) -> (Batch, Result<(), Unfinished>) {
@@ -120,20 +132,25 @@ impl Persistence {
             end: batch.end(),
         };
         let appended = self.until_done("append", || self.store.append(append.clone())).await?;
-        let committed = Instant::now();
+        let mut sure = Instant::now();
         let mut broadcasting = Vec::new();
         for ((_, record), appended) in batch.records.iter().zip(appended) {
             let Some(news) = news(&record.message, appended) else { continue };
-            if committed.elapsed() > TRUSTED_FOR && !self.until_done("owns", || self.store.owns(key(&batch.partition), owner)).await? {
-                return Err(Unfinished::Fenced);
+            if sure.elapsed() > TRUSTED_FOR {
+                if !self.until_done("owns", || self.store.owns(key(&batch.partition), owner)).await? {
+                    return Err(Unfinished::Fenced);
+                }
+                sure = Instant::now();
             }
             broadcasting.push((self.accepted(&news).await?, news));
         }
         for (durable, news) in broadcasting {
             let mut done = durable.await;
+            let mut pause = RETRY.0;
             while let Err(error) = done {
                 // Once more is harmless: edges know what they delivered.
                 tracing::warn!(%error, destination = %news.message.destination, "a broadcast is not known to have arrived, sending it again");
+                self.pause(&mut pause).await?;
                 done = self.accepted(&news).await?.await;
             }
         }

@@ -2,15 +2,20 @@
 //! get them. The lock is held while outboxes are filled, never across a wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::order::{HistoryLost, Need, Order, Verdict};
+use super::order::{Need, Order, Out, Through};
 use crate::broker::SubscriptionRegistry;
-use crate::message::{Code, Destination, Message, Position, Refusal};
+use crate::message::{Destination, Message, Position, Refusal};
+
+/// A gate that only patterns want stays so many times longer, counted from its last message: it can't be made anew
+/// without forgetting what its subscribers have, and must not stay for ever, since destinations cost their senders
+/// nothing.
+const QUIET: u32 = 10;
 
 /// One live destination.
 #[derive(Debug)]
@@ -21,8 +26,10 @@ pub(super) struct Gate {
     moved: Notify,
     /// Sessions that are joining; while there are any, the gate stays and keeps its ring.
     joining: AtomicUsize,
-    /// When it was first seen without subscribers.
-    idle_since: Mutex<Option<Instant>>,
+    /// When it was first seen without subscribers, and where it stood then.
+    idle_since: Mutex<Option<(Instant, Option<Position>)>>,
+    /// Written under the order's lock. A closed gate lets nothing through: another one may have taken its place.
+    closed: AtomicBool,
 }
 
 /// Keeps a gate open while a session joins.
@@ -37,6 +44,7 @@ impl Gate {
             moved: Notify::new(),
             joining: AtomicUsize::new(0),
             idle_since: Mutex::default(),
+            closed: AtomicBool::new(false),
         }
     }
 
@@ -54,34 +62,54 @@ impl Gate {
         look(&self.order.lock())
     }
 
-    pub(super) fn offer(&self, message: Arc<Message>, registry: &SubscriptionRegistry) -> Option<Need> {
-        self.with(|order| order.offer(message, &mut |message| registry.deliver(message)))
+    /// Gives the message back if the gate was closed meanwhile.
+    pub(super) fn offer(&self, message: Arc<Message>, registry: &SubscriptionRegistry) -> Result<Option<Need>, Arc<Message>> {
+        let mut message = Some(message);
+        let need = self.act(registry, |order, through| order.offer(message.take()?, through));
+        match message {
+            None => Ok(need),
+            Some(message) => Err(message),
+        }
     }
 
     pub(super) fn open(&self, head: Option<Position>, registry: &SubscriptionRegistry) -> Option<Need> {
-        self.with(|order| order.open(head, &mut |message| registry.deliver(message)))
+        self.act(registry, |order, through| order.open(head, through))
     }
 
     pub(super) fn filled(&self, page: &[Arc<Message>], registry: &SubscriptionRegistry) -> Option<Need> {
-        self.with(|order| match order.filled(page, &mut |message| registry.deliver(message)) {
-            Ok(need) => need,
-            Err(HistoryLost(need)) => {
-                tracing::warn!(destination = %self.destination, "messages that subscribers were owed are gone from the store");
-                end_subscribers(registry, &self.destination, Code::HistoryLost);
-                need
-            }
-        })
+        self.act(registry, |order, through| order.filled(page, through))
     }
 
     pub(super) fn settle(&self, head: Position, registry: &SubscriptionRegistry) -> Option<Need> {
+        self.act(registry, |order, through| order.settle(head, through))
+    }
+
+    /// What comes out of the order goes to whom it is for, unless the gate is closed.
+    fn act(&self, registry: &SubscriptionRegistry, act: impl FnOnce(&mut Order, &mut Through<'_>) -> Option<Need>) -> Option<Need> {
         self.with(|order| {
-            let (verdict, need) = order.settle(head, &mut |message| registry.deliver(message));
-            if verdict == Verdict::Renumbered {
-                tracing::warn!(destination = %self.destination, epoch = %head.epoch, "the destination was numbered anew");
-                end_subscribers(registry, &self.destination, Code::PositionLost);
+            if self.is_closed() {
+                return None;
             }
-            need
+            act(order, &mut |out| match out {
+                Out::Message(message) => registry.deliver(message),
+                Out::Late(message) => registry.deliver_to_patterns(message),
+                Out::Ended(code) => {
+                    tracing::warn!(destination = %self.destination, %code, "subscribers must come back");
+                    // Those by name: those by pattern never had a position.
+                    registry.end_all(&self.destination, &Refusal::new(code));
+                }
+            })
         })
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// For whoever took it out of the map.
+    pub(super) fn close(&self) {
+        let _order = self.order.lock();
+        self.closed.store(true, Ordering::Release);
     }
 
     /// Waits until `arrived` is true of the order. It is looked at again whenever the order moves.
@@ -95,20 +123,30 @@ impl Gate {
         }
     }
 
-    /// Whether it has stood without a use since before this time.
-    pub(super) fn is_idle_since(&self, before: Instant, now: Instant, subscribed: bool) -> bool {
+    /// Whether nobody has used it for `linger`.
+    pub(super) fn is_idle(&self, linger: Duration, now: Instant, registry: &SubscriptionRegistry) -> bool {
         let mut idle_since = self.idle_since.lock();
-        if subscribed || self.joining.load(Ordering::Acquire) > 0 {
+        // In this order: who joins is in the registry before it stops being counted here.
+        if self.joining.load(Ordering::Acquire) > 0 || registry.has(&self.destination) {
             *idle_since = None;
             return false;
         }
-        *idle_since.get_or_insert(now) <= before
+        let (position, at_rest) = self.see(|order| (order.position(), order.is_at_rest()));
+        let by_pattern = registry.wants(&self.destination);
+        let (since, stood_at) = *idle_since.get_or_insert((now, position));
+        if by_pattern && (stood_at != position || !at_rest) {
+            *idle_since = Some((now, position));
+            return false;
+        }
+        now.saturating_duration_since(since) >= if by_pattern { linger * QUIET } else { linger }
     }
 }
 
 impl Joining {
+    /// Called under the map's lock, so that the gate is not closed in between.
     pub(super) fn new(gate: Arc<Gate>) -> Self {
         gate.joining.fetch_add(1, Ordering::AcqRel);
+        *gate.idle_since.lock() = None;
         Self(gate)
     }
 }
@@ -120,9 +158,4 @@ impl Drop for Joining {
             order.keep_ring(false);
         }
     }
-}
-
-/// Subscribers by name know positions of this destination; those by pattern never had one.
-fn end_subscribers(registry: &SubscriptionRegistry, destination: &Destination, code: Code) {
-    registry.end_all(destination, &Refusal::new(code));
 }

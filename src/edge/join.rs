@@ -120,11 +120,16 @@ impl Edge {
         if let Some(gate) = self.0.gates.read().get(destination) {
             return Joining::new(Arc::clone(gate));
         }
-        let (gate, new) = self.gate(destination);
-        if new {
-            self.open(&gate);
+        let mut gates = self.0.gates.write();
+        if let Some(gate) = gates.get(destination) {
+            return Joining::new(Arc::clone(gate));
         }
-        Joining::new(gate)
+        let gate = Arc::new(Gate::new(destination.clone()));
+        let joining = Joining::new(Arc::clone(&gate));
+        gates.insert(destination.clone(), Arc::clone(&gate));
+        drop(gates);
+        self.open(&gate);
+        joining
     }
 
     fn join_live(&self, gate: &Gate, joiner: &Joiner, recovered: Option<bool>) {
@@ -192,7 +197,8 @@ impl Edge {
                 Some(rest) => rest.cloned().collect(),
                 None => return Step::Behind(position.sequence),
             };
-            if rest.iter().map(|message| message.size()).sum::<usize>() > PageLimit::REPLAY.bytes {
+            let limit = joiner.page_limit();
+            if rest.len() > limit.messages || rest.iter().map(|message| message.size()).sum::<usize>() > limit.bytes {
                 return Step::Behind(position.sequence);
             }
             joiner.deliver(&rest);
@@ -203,7 +209,7 @@ impl Edge {
 
     async fn replay_page(&self, gate: &Gate, joiner: &Joiner, last: u64, through: u64) -> Result<u64, Code> {
         let partition = self.partition_of(&gate.destination);
-        let page = self.0.store.page(partition, gate.destination.clone(), last, through, PageLimit::REPLAY).await.map_err(
+        let page = self.0.store.page(partition, gate.destination.clone(), last, through, joiner.page_limit()).await.map_err(
             |error: StoreError| {
                 tracing::warn!(destination = %gate.destination, %error, "a page of a replay can't be read yet");
                 Code::StoreUnavailable
@@ -221,6 +227,13 @@ impl Edge {
 impl Joiner {
     fn subscriber(&self) -> Subscriber {
         Subscriber { outbox: Arc::clone(&self.outbox), tag: Arc::clone(&self.tag) }
+    }
+
+    /// No more than the outbox has room for, above its low mark and beside what is live.
+    fn page_limit(&self) -> PageLimit {
+        let room = self.outbox.page();
+        let heads = room / 4 / self.tag.head.len().max(1);
+        PageLimit { messages: PageLimit::REPLAY.messages.min(heads.max(1)), bytes: PageLimit::REPLAY.bytes.min(room) }
     }
 
     fn answer(&self, position: Option<Position>, recovered: Option<bool>) {

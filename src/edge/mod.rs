@@ -79,20 +79,36 @@ impl Edge {
             self.0.registry.deliver(&message);
             return;
         }
-        let known = self.0.gates.read().get(&message.destination).cloned();
-        match known {
-            Some(gate) => self.read_what(&gate, gate.offer(message, &self.0.registry)),
-            None if self.0.registry.wants(&message.destination) => {
-                // First seen through a pattern, or subscribed while its policy called it transient: nobody knows a
-                // position of it, so this record is the baseline.
-                let (gate, new) = self.gate(&message.destination);
-                if new {
-                    gate.open(None, &self.0.registry);
+        let mut message = message;
+        loop {
+            let known = self.0.gates.read().get(&message.destination).cloned();
+            let Some(gate) = known else {
+                if self.0.registry.wants(&message.destination) {
+                    self.first_seen(message);
                 }
-                self.read_what(&gate, gate.offer(message, &self.0.registry));
+                return;
+            };
+            match gate.offer(message, &self.0.registry) {
+                Ok(need) => return self.read_what(&gate, need),
+                // It was closed between the two lines, so it is not in the map any more.
+                Err(back) => message = back,
             }
-            None => {}
         }
+    }
+
+    /// A message that was first seen through a pattern, or by those who subscribed while its policy called it transient:
+    /// nobody knows a position of it, so this record is the baseline.
+    fn first_seen(&self, message: Arc<Message>) {
+        let mut gates = self.0.gates.write();
+        if gates.contains_key(&message.destination) {
+            drop(gates);
+            return self.message(message);
+        }
+        let gate = Arc::new(Gate::new(message.destination.clone()));
+        gate.open(None, &self.0.registry);
+        // Before anyone else sees the gate, so that nobody finds it without a position. One message needs nothing.
+        let _nothing_needed = gate.offer(Arc::clone(&message), &self.0.registry);
+        gates.insert(message.destination.clone(), gate);
     }
 
     /// News that a message was stored before, by an earlier attempt of its sender.
@@ -120,17 +136,6 @@ impl Edge {
     pub fn leave_pattern(&self, pattern: &Pattern, tag: &Arc<Tag>) {
         tag.end();
         self.0.registry.remove_pattern(pattern, tag);
-    }
-
-    /// The gate of a destination, and whether it was made just now.
-    fn gate(&self, destination: &Destination) -> (Arc<Gate>, bool) {
-        let mut gates = self.0.gates.write();
-        if let Some(gate) = gates.get(destination) {
-            return (Arc::clone(gate), false);
-        }
-        let gate = Arc::new(Gate::new(destination.clone()));
-        gates.insert(destination.clone(), Arc::clone(&gate));
-        (gate, true)
     }
 
     fn partition_of(&self, destination: &Destination) -> PartitionKey {

@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::message::{Epoch, Message, Position};
+use crate::message::{Code, Epoch, Message, Position};
 
 /// How many records a gate holds while it waits for the store.
 pub(super) const MAX_HELD: usize = 1024;
@@ -43,14 +43,20 @@ pub(super) enum Need {
     Head,
 }
 
-/// What the store's answer to a doubt meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The stray records were of an old numbering and are gone.
-    AsBefore,
-    /// Numbering was lost: positions that subscribers know mean nothing any more.
-    Renumbered,
+/// What comes out, in the order in which subscribers are to have it.
+#[derive(Debug)]
+pub(super) enum Out<'a> {
+    /// The next message, for all.
+    Message(&'a Arc<Message>),
+    /// A message below the place at which the order began. Who joined by name knows that place; who subscribed to a
+    /// pattern was there before it, and is owed what was on its way when the order began.
+    Late(&'a Arc<Message>),
+    /// Whoever knows a position must go before anything that follows: there is a hole, or it means nothing any more.
+    Ended(Code),
 }
+
+/// Takes what comes out.
+pub(super) type Through<'a> = dyn FnMut(Out<'_>) + 'a;
 
 /// The order of one destination's stored messages.
 #[derive(Debug)]
@@ -59,6 +65,8 @@ pub(super) struct Order {
     epoch: Epoch,
     /// The sequence of the last message let through, or the head from which it went on.
     last: u64,
+    /// The sequence of the last message that came out, if any has since the numbering is known.
+    came_out: Option<u64>,
     held: VecDeque<Arc<Message>>,
     /// The highest position that is known to exist without being held here.
     beyond: Option<Position>,
@@ -72,6 +80,7 @@ impl Order {
             phase: Phase::Opening,
             epoch: Epoch(0),
             last: 0,
+            came_out: None,
             held: VecDeque::new(),
             beyond: None,
             ring: VecDeque::new(),
@@ -91,8 +100,13 @@ impl Order {
         self.phase == Phase::Opening
     }
 
+    /// Whether nothing is being read and nothing is held.
+    pub(super) fn is_at_rest(&self) -> bool {
+        matches!(self.phase, Phase::Live | Phase::Baseline)
+    }
+
     /// The head was read, or could not be.
-    pub(super) fn open(&mut self, head: Option<Position>, through: &mut impl FnMut(&Arc<Message>)) -> Option<Need> {
+    pub(super) fn open(&mut self, head: Option<Position>, through: &mut Through<'_>) -> Option<Need> {
         match head {
             Some(head) => (self.phase, self.epoch, self.last) = (Phase::Live, head.epoch, head.sequence),
             None => self.phase = Phase::Baseline,
@@ -110,7 +124,7 @@ impl Order {
     }
 
     /// A stored message from the bus. `through` gets what is due now, in order.
-    pub(super) fn offer(&mut self, message: Arc<Message>, through: &mut impl FnMut(&Arc<Message>)) -> Option<Need> {
+    pub(super) fn offer(&mut self, message: Arc<Message>, through: &mut Through<'_>) -> Option<Need> {
         let position = message.position?;
         match self.phase {
             Phase::Opening | Phase::Doubting => {
@@ -121,6 +135,8 @@ impl Order {
                 // What the fill covers anyway need not be held.
                 if position.epoch != self.epoch || position.sequence > self.last {
                     self.hold(message);
+                } else {
+                    self.late(&message, position.sequence, through);
                 }
                 None
             }
@@ -133,7 +149,10 @@ impl Order {
                 self.phase = Phase::Doubting;
                 Some(Need::Head)
             }
-            Phase::Live if position.sequence <= self.last => None,
+            Phase::Live if position.sequence <= self.last => {
+                self.late(&message, position.sequence, through);
+                None
+            }
             Phase::Live if position.sequence == self.last + 1 => {
                 self.let_through(&message, through);
                 None
@@ -145,38 +164,43 @@ impl Order {
         }
     }
 
-    /// Messages read from the store, oldest first; those not due are ignored. None: there is a hole that the store
-    /// can't fill, and the order goes on behind it.
-    pub(super) fn filled(&mut self, page: &[Arc<Message>], through: &mut impl FnMut(&Arc<Message>)) -> Result<Option<Need>, HistoryLost> {
+    /// Messages read from the store, oldest first; those not due are ignored. If there is a hole that the store can't
+    /// fill, the order goes on behind it.
+    pub(super) fn filled(&mut self, page: &[Arc<Message>], through: &mut Through<'_>) -> Option<Need> {
         if self.phase != Phase::Filling {
-            return Ok(None);
+            return None;
         }
-        let mut lost = page.is_empty();
+        let mut lost = false;
         for message in page {
             let Some(position) = message.position else { continue };
             if position.epoch != self.epoch {
                 self.hold(Arc::clone(message));
                 self.phase = Phase::Doubting;
-                return Ok(Some(Need::Head));
+                return Some(Need::Head);
             }
             if position.sequence <= self.last {
                 continue;
             }
             if position.sequence > self.last + 1 {
-                lost = true;
-                self.last = position.sequence - 1;
-                self.ring.clear();
+                if !std::mem::replace(&mut lost, true) {
+                    through(Out::Ended(Code::HistoryLost));
+                }
+                self.go_behind(position.sequence - 1);
             }
             self.let_through(message, through);
         }
         if page.is_empty() {
             // Retention took all that was missing.
-            self.last = self.target().unwrap_or(self.last);
-            self.ring.clear();
+            through(Out::Ended(Code::HistoryLost));
+            self.go_behind(self.target().unwrap_or(self.last));
         }
         self.phase = Phase::Live;
-        let need = self.go_on(through);
-        if lost { Err(HistoryLost(need)) } else { Ok(need) }
+        self.go_on(through)
+    }
+
+    fn go_behind(&mut self, sequence: u64) {
+        self.last = sequence;
+        self.ring.clear();
     }
 
     /// The store's head, looked up because a lost last message shows in no hole.
@@ -192,21 +216,20 @@ impl Order {
         self.fill()
     }
 
-    /// The store's answer to [`Need::Head`] after a doubt.
-    pub(super) fn settle(&mut self, head: Position, through: &mut impl FnMut(&Arc<Message>)) -> (Verdict, Option<Need>) {
+    /// The store's answer to [`Need::Head`] after a doubt: the stray records were of an old numbering and are dropped,
+    /// or numbering was lost and begins anew.
+    pub(super) fn settle(&mut self, head: Position, through: &mut Through<'_>) -> Option<Need> {
         if self.phase != Phase::Doubting {
-            return (Verdict::AsBefore, None);
+            return None;
         }
         self.phase = Phase::Live;
         self.held.retain(|message| message.position.is_some_and(|position| position.epoch == head.epoch));
-        let verdict = if head.epoch == self.epoch {
-            Verdict::AsBefore
-        } else {
-            (self.epoch, self.last) = (head.epoch, head.sequence);
+        if head.epoch != self.epoch {
+            through(Out::Ended(Code::PositionLost));
+            (self.epoch, self.last, self.came_out) = (head.epoch, head.sequence, None);
             self.ring.clear();
-            Verdict::Renumbered
-        };
-        (verdict, self.go_on(through))
+        }
+        self.go_on(through)
     }
 
     /// Remembers the last messages from now on (or no longer), for those who catch up.
@@ -224,7 +247,7 @@ impl Order {
         Some(self.ring.iter().skip(skip))
     }
 
-    fn let_through(&mut self, message: &Arc<Message>, through: &mut impl FnMut(&Arc<Message>)) {
+    fn let_through(&mut self, message: &Arc<Message>, through: &mut Through<'_>) {
         self.last += 1;
         if self.ring_wanted {
             if self.ring.len() == RING {
@@ -232,7 +255,16 @@ impl Order {
             }
             self.ring.push_back(Arc::clone(message));
         }
-        through(message);
+        self.came_out = Some(self.last);
+        through(Out::Message(message));
+    }
+
+    /// Before the first message that is due, one after the other of those below it.
+    fn late(&mut self, message: &Arc<Message>, sequence: u64, through: &mut Through<'_>) {
+        if self.came_out.is_none_or(|last| sequence == last + 1) {
+            self.came_out = Some(sequence);
+            through(Out::Late(message));
+        }
     }
 
     fn hold(&mut self, message: Arc<Message>) {
@@ -250,12 +282,12 @@ impl Order {
         }
     }
 
-    fn go_on(&mut self, through: &mut impl FnMut(&Arc<Message>)) -> Option<Need> {
+    fn go_on(&mut self, through: &mut Through<'_>) -> Option<Need> {
         let need = self.offer_held(through);
         if self.phase == Phase::Live { need.or_else(|| self.fill()) } else { need }
     }
 
-    fn offer_held(&mut self, through: &mut impl FnMut(&Arc<Message>)) -> Option<Need> {
+    fn offer_held(&mut self, through: &mut Through<'_>) -> Option<Need> {
         let mut need = None;
         // What is offered while something is needed goes back to the held ones, so each is offered once.
         for message in std::mem::take(&mut self.held) {
@@ -282,10 +314,6 @@ impl Order {
         Some(Need::Messages { after: self.last, through })
     }
 }
-
-/// Messages that subscribers were owed are gone; with what is needed to go on.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct HistoryLost(pub(super) Option<Need>);
 
 #[cfg(test)]
 mod tests {
@@ -315,34 +343,50 @@ mod tests {
         sequences.into_iter().map(|sequence| message(EPOCH, sequence)).collect()
     }
 
-    /// An order with what it let through.
+    /// An order with what came out.
     struct Scene {
         order: Order,
         got: Vec<u64>,
+        late: Vec<u64>,
+        /// With how many messages had come out by then.
+        ended: Vec<(Code, usize)>,
     }
 
     impl Scene {
+        fn opening() -> Self {
+            Self { order: Order::opening(), got: Vec::new(), late: Vec::new(), ended: Vec::new() }
+        }
+
         fn live_at(sequence: u64) -> Self {
-            let mut scene = Self { order: Order::opening(), got: Vec::new() };
+            let mut scene = Self::opening();
             assert_eq!(scene.open(Some(sequence)), None);
             scene
         }
 
+        fn act(&mut self, act: impl FnOnce(&mut Order, &mut Through<'_>) -> Option<Need>) -> Option<Need> {
+            let Self { order, got, late, ended } = self;
+            act(order, &mut |out| match out {
+                Out::Message(message) => got.push(message.position.unwrap().sequence),
+                Out::Late(message) => late.push(message.position.unwrap().sequence),
+                Out::Ended(code) => ended.push((code, got.len())),
+            })
+        }
+
         fn open(&mut self, head: Option<u64>) -> Option<Need> {
             let head = head.map(|sequence| Position { epoch: EPOCH, sequence });
-            self.order.open(head, &mut |message| self.got.push(message.position.unwrap().sequence))
+            self.act(|order, through| order.open(head, through))
         }
 
         fn offer(&mut self, epoch: Epoch, sequence: u64) -> Option<Need> {
-            self.order.offer(message(epoch, sequence), &mut |message| self.got.push(message.position.unwrap().sequence))
+            self.act(|order, through| order.offer(message(epoch, sequence), through))
         }
 
-        fn filled(&mut self, page: &[Arc<Message>]) -> Result<Option<Need>, HistoryLost> {
-            self.order.filled(page, &mut |message| self.got.push(message.position.unwrap().sequence))
+        fn filled(&mut self, page: &[Arc<Message>]) -> Option<Need> {
+            self.act(|order, through| order.filled(page, through))
         }
 
-        fn settle(&mut self, epoch: Epoch, sequence: u64) -> (Verdict, Option<Need>) {
-            self.order.settle(Position { epoch, sequence }, &mut |message| self.got.push(message.position.unwrap().sequence))
+        fn settle(&mut self, epoch: Epoch, sequence: u64) -> Option<Need> {
+            self.act(|order, through| order.settle(Position { epoch, sequence }, through))
         }
     }
 
@@ -357,7 +401,7 @@ mod tests {
 
     #[test]
     fn records_that_come_before_the_head_is_known_are_held() {
-        let mut scene = Scene { order: Order::opening(), got: Vec::new() };
+        let mut scene = Scene::opening();
         for sequence in 4..=6 {
             assert_eq!(scene.offer(EPOCH, sequence), None);
         }
@@ -367,8 +411,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_on_its_way_when_the_head_was_read_is_for_those_who_know_no_head() {
+        let mut scene = Scene::opening();
+        scene.offer(EPOCH, 4);
+        assert_eq!(scene.open(Some(6)), None);
+        for sequence in [4, 5, 5, 4, 6, 7, 6, 5, 8] {
+            scene.offer(EPOCH, sequence);
+        }
+        assert_eq!((scene.late, scene.got), (vec![4, 5, 6], vec![7, 8]));
+    }
+
+    #[test]
     fn without_a_head_the_first_record_is_the_baseline() {
-        let mut scene = Scene { order: Order::opening(), got: Vec::new() };
+        let mut scene = Scene::opening();
         assert_eq!(scene.open(None), None);
         assert_eq!(scene.order.position(), None);
         scene.offer(EPOCH, 9);
@@ -383,8 +438,8 @@ mod tests {
         assert_eq!(scene.offer(EPOCH, 6), None);
         assert!(scene.got.is_empty());
         // A page need not hold all.
-        assert_eq!(scene.filled(&page(2..=3)), Ok(Some(Need::Messages { after: 3, through: 4 })));
-        assert_eq!(scene.filled(&page([4])), Ok(None));
+        assert_eq!(scene.filled(&page(2..=3)), Some(Need::Messages { after: 3, through: 4 }));
+        assert_eq!(scene.filled(&page([4])), None);
         assert_eq!(scene.got, [2, 3, 4, 5, 6]);
         assert_eq!(scene.order.phase, Phase::Live);
     }
@@ -393,11 +448,13 @@ mod tests {
     fn what_retention_took_is_history_lost_and_the_order_goes_on() {
         let mut scene = Scene::live_at(1);
         scene.offer(EPOCH, 9);
-        assert_eq!(scene.filled(&page(6..=8)), Err(HistoryLost(None)));
+        assert_eq!(scene.filled(&page(6..=8)), None);
         assert_eq!(scene.got, [6, 7, 8, 9]);
         scene.offer(EPOCH, 12);
-        assert_eq!(scene.filled(&[]), Err(HistoryLost(None)));
+        assert_eq!(scene.filled(&[]), None);
         assert_eq!(scene.got, [6, 7, 8, 9, 12]);
+        // Nobody sees what is behind a hole before being told.
+        assert_eq!(scene.ended, [(Code::HistoryLost, 0), (Code::HistoryLost, 4)]);
     }
 
     #[test]
@@ -405,7 +462,7 @@ mod tests {
         let mut scene = Scene::live_at(4);
         assert_eq!(scene.order.compare(Position { epoch: EPOCH, sequence: 4 }), None);
         assert_eq!(scene.order.compare(Position { epoch: EPOCH, sequence: 6 }), Some(Need::Messages { after: 4, through: 6 }));
-        assert_eq!(scene.filled(&page(5..=6)), Ok(None));
+        assert_eq!(scene.filled(&page(5..=6)), None);
         assert_eq!(scene.got, [5, 6]);
     }
 
@@ -414,7 +471,8 @@ mod tests {
         let mut scene = Scene::live_at(4);
         assert_eq!(scene.offer(Epoch(1), 5), Some(Need::Head));
         assert_eq!(scene.offer(EPOCH, 5), None);
-        assert_eq!(scene.settle(EPOCH, 5), (Verdict::AsBefore, None));
+        assert_eq!(scene.settle(EPOCH, 5), None);
+        assert_eq!(scene.ended, []);
         assert_eq!(scene.got, [5]);
     }
 
@@ -423,7 +481,8 @@ mod tests {
         let mut scene = Scene::live_at(40);
         assert_eq!(scene.offer(Epoch(8), 3), Some(Need::Head));
         assert_eq!(scene.offer(Epoch(8), 4), None);
-        assert_eq!(scene.settle(Epoch(8), 3), (Verdict::Renumbered, None));
+        assert_eq!(scene.settle(Epoch(8), 3), None);
+        assert_eq!(scene.ended, [(Code::PositionLost, 0)]);
         assert_eq!(scene.got, [4]);
         assert_eq!(scene.order.position(), Some(Position { epoch: Epoch(8), sequence: 4 }));
     }
@@ -438,8 +497,8 @@ mod tests {
         }
         assert_eq!(scene.order.held.len(), MAX_HELD);
         let held_to = MAX_HELD as u64 + 1;
-        assert_eq!(scene.filled(&page([1])), Ok(Some(Need::Messages { after: held_to, through: many })));
-        assert_eq!(scene.filled(&page(held_to + 1..=many)), Ok(None));
+        assert_eq!(scene.filled(&page([1])), Some(Need::Messages { after: held_to, through: many }));
+        assert_eq!(scene.filled(&page(held_to + 1..=many)), None);
         assert_eq!(scene.got, (1..=many).collect::<Vec<_>>());
     }
 
@@ -467,7 +526,7 @@ mod tests {
             for sequence in records {
                 let mut need = scene.offer(EPOCH, sequence);
                 while let Some(Need::Messages { after, through }) = need {
-                    need = scene.filled(&page((after + 1..=through).take(page_size))).unwrap();
+                    need = scene.filled(&page((after + 1..=through).take(page_size)));
                 }
             }
             prop_assert_eq!(scene.got, (head + 1..=newest).collect::<Vec<_>>());

@@ -20,7 +20,7 @@ impl Edge {
         let (edge, gate) = (self.clone(), Arc::clone(gate));
         self.0.shutdown.spawn("edge-open", async move {
             let mut pause = RETRY.0;
-            loop {
+            while !gate.is_closed() {
                 match edge.head(&gate).await {
                     Ok(head) if gate.see(Order::is_opening) => {
                         let need = gate.open(Some(head), &edge.0.registry);
@@ -44,7 +44,7 @@ impl Edge {
     /// have been owed messages below it, so they come back and say from where.
     pub(super) fn adopt(&self, gate: &Gate, head: Position) {
         let adopted = gate.with(|order| {
-            let adopted = order.adopt(head);
+            let adopted = !gate.is_closed() && order.adopt(head);
             if adopted {
                 self.0.registry.end_all(&gate.destination, &Refusal::new(Code::HistoryLost));
             }
@@ -69,7 +69,8 @@ impl Edge {
 
     async fn read_all(self, gate: Arc<Gate>, mut need: Option<Need>) {
         let mut pause = RETRY.0;
-        while let Some(what) = need {
+        // Of a gate that was closed meanwhile nobody waits for anything.
+        while let (Some(what), false) = (need, gate.is_closed()) {
             match self.read(&gate, what).await {
                 Ok(next) => (need, pause) = (next, RETRY.0),
                 Err(error) => {

@@ -5,6 +5,7 @@
 )]
 
 mod contracts;
+mod durability;
 mod spec;
 mod support;
 mod transcripts;
