@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::Transport;
 use super::connection::{Connection, ConnectionSettings};
+use super::listener::Seat;
 use super::origin::{self, Origin};
 use crate::broker::Outbox;
 use crate::channel::{Caller, Handshake};
@@ -42,9 +43,12 @@ pub(super) async fn upgrade(State(transport): State<Arc<Transport>>, mut request
     let cookie = transport.token_cookie.as_deref().filter(|_| origin == Origin::Allowed).and_then(|name| cookie(request.headers(), name));
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let handshake = Handshake { authorization, cookie };
+    // HTTP is over once it is upgraded, and gives its own up.
+    let seat = request.extensions().get::<Seat>().cloned();
     let upgraded = hyper::upgrade::on(&mut request);
     let shutdown = transport.shutdown.clone();
     shutdown.spawn("connection", async move {
+        let _seat = seat;
         match upgraded.await {
             Ok(upgraded) => run(&transport, TokioIo::new(upgraded), handshake).await,
             Err(error) => tracing::debug!(%error, "the client was gone before its upgrade"),

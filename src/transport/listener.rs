@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::shutdown::Shutdown;
 
@@ -21,6 +21,12 @@ const BACKLOG: i32 = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// An HTTP head of more than this is refused with 431.
 const MAX_HEAD: usize = 64 * 1024;
+
+/// A connection's place among those that may be open. Whoever keeps the connection keeps it, a WebSocket too.
+#[derive(Debug, Clone)]
+pub(super) struct Seat {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
 
 /// Binds an address; port 0 takes any that is free.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -37,18 +43,19 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve(listener: TcpListener, router: Router, max_connections: usize, head_timeout: Duration, shutdown: Shutdown) {
     let room = Arc::new(Semaphore::new(max_connections));
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        let next = async {
+            let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
+            let (stream, peer) = listener.accept().await?;
+            Ok::<_, io::Error>((stream, peer, Seat { _permit: Arc::new(permit) }))
+        };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = next => accepted,
             () = shutdown.draining() => return,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let (router, draining) = (router.clone(), shutdown.clone());
-                shutdown.spawn("http", async move {
-                    speak(stream, peer, router, head_timeout, draining).await;
-                    drop(permit);
-                });
+            Ok((stream, peer, seat)) => {
+                let router = router.clone().layer(axum::Extension(ConnectInfo(peer))).layer(axum::Extension(seat));
+                shutdown.spawn("http", speak(stream, router, head_timeout, shutdown.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "accepting failed");
@@ -58,13 +65,13 @@ pub async fn serve(listener: TcpListener, router: Router, max_connections: usize
     }
 }
 
-async fn speak(stream: TcpStream, peer: SocketAddr, router: Router, head_timeout: Duration, shutdown: Shutdown) {
+async fn speak(stream: TcpStream, router: Router, head_timeout: Duration, shutdown: Shutdown) {
     // A message that waits for more to come would be late.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the client was gone at once");
         return;
     }
-    let service = TowerToHyperService::new(router.layer(axum::Extension(ConnectInfo(peer))));
+    let service = TowerToHyperService::new(router);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
