@@ -4,6 +4,9 @@
 
 mod connect;
 mod destinations;
+mod frames;
 mod handshake;
+mod heart_beats;
+mod limits;
 mod rights;
 mod websocket;
