@@ -9,4 +9,5 @@ mod handshake;
 mod heart_beats;
 mod limits;
 mod rights;
+mod secrets;
 mod websocket;
