@@ -71,7 +71,7 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
         OneLineWriter(self.0.make_writer())
     }
 
-    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Self::Writer {
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Self::Writer {
         OneLineWriter(self.0.make_writer_for(meta))
     }
 }

@@ -96,7 +96,9 @@ mod tests {
 
     #[test]
     fn pieces_are_counted_wherever_their_bytes_are_cut() {
-        let whole = [frame(0x81, 0), frame(0x01, 3), frame(0x89, 125), frame(0x00, 300), frame(0x00, 0), frame(0x80, 70_000), frame(0x82, 1)].concat();
+        let whole =
+            [frame(0x81, 0), frame(0x01, 3), frame(0x89, 125), frame(0x00, 300), frame(0x00, 0), frame(0x80, 70_000), frame(0x82, 1)]
+                .concat();
         for cut in [1, 2, 3, 7, 1000, whole.len()] {
             let mut pieces = Pieces::default();
             whole.chunks(cut).for_each(|bytes| pieces.pass(bytes));

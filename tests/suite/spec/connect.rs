@@ -107,9 +107,12 @@ async fn frames_right_behind_a_good_connect_are_acted_on_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_version_is_spoken_and_connected_says_what_was_agreed() {
     let node = TestNode::start(OPEN).await;
-    for (accept, version, beats) in
-        [(None, "1.0", "0,0"), (Some("1.0"), "1.0", "0,0"), (Some("1.1,1.0"), "1.1", "10000,10000"), (Some("1.2, 1.1"), "1.2", "10000,10000")]
-    {
+    for (accept, version, beats) in [
+        (None, "1.0", "0,0"),
+        (Some("1.0"), "1.0", "0,0"),
+        (Some("1.1,1.0"), "1.1", "10000,10000"),
+        (Some("1.2, 1.1"), "1.2", "10000,10000"),
+    ] {
         let mut client = Client::open(node.address).await;
         let accept = accept.map(|accept| format!("accept-version:{accept}\n")).unwrap_or_default();
         client.say(format!("STOMP\n{accept}passcode:{}\n\n\0", token("alice"))).await;
@@ -218,7 +221,9 @@ async fn no_forged_or_strange_token_is_accepted() {
 async fn a_user_name_never_becomes_a_line() {
     let node = TestNode::start(OPEN).await;
     for accept in ["1.0", "1.1", "1.2"] {
-        for name in ["bob\nrole:admin", "bob\r\nrole:admin", "bob\0", "bob\n\nbody", "bob\r", "\nrole:admin", "bob\u{85}role:admin", "b\u{1b}[2J"] {
+        for name in
+            ["bob\nrole:admin", "bob\r\nrole:admin", "bob\0", "bob\n\nbody", "bob\r", "\nrole:admin", "bob\u{85}role:admin", "b\u{1b}[2J"]
+        {
             let mut client = Client::open(node.address).await;
             client.say(connect(&token(name), accept, "0,0")).await;
             let error = client.refused(Code::TokenInvalid).await;
@@ -248,7 +253,9 @@ x-two\nrole:admin
 x\crole:b\\nrole\cadmin
 content-type:text/plain\nrole:admin
 
-hi".to_owned() + "\0";
+hi"
+    .to_owned()
+        + "\0";
     for reader in ["1.0", "1.1", "1.2"] {
         let mut watcher = Client::connect_with(node.address, &token("watcher"), reader, "0,0").await;
         watcher.send(subscribe("w\nrole:admin", "/topic/open.room").with_header("receipt", "1")).await;

@@ -40,7 +40,9 @@ async fn what_is_text_goes_out_as_text_and_everything_else_as_binary() {
     let node = TestNode::start(OPEN).await;
     let mut client = Client::connect(node.address, "alice").await;
     client.subscribe("0", "/topic/open.room").await;
-    for (content_type, body) in [("", &b"gr\xc3\xbc\xc3\x9fe"[..]), ("content-type:text/plain\n", b""), ("content-type:application/json\n", b"{}")] {
+    for (content_type, body) in
+        [("", &b"gr\xc3\xbc\xc3\x9fe"[..]), ("content-type:text/plain\n", b""), ("content-type:application/json\n", b"{}")]
+    {
         client.say([format!("SEND\ndestination:/topic/open.room\n{content_type}\n").as_bytes(), body, b"\0"].concat()).await;
         assert_eq!(client.message().await.body, body);
     }
@@ -169,7 +171,23 @@ async fn a_frame_without_end_is_refused_at_its_limit() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_content_length_that_is_no_length_ends() {
     let node = TestNode::start(OPEN).await;
-    for length in ["-1", "+5", "5.0", "5,5", "", " ", "0x5", "\u{ff15}", "5 5", "5\\c", "1e1", "five", "-0", "18446744073709551616", "99999999999999999999999999"] {
+    for length in [
+        "-1",
+        "+5",
+        "5.0",
+        "5,5",
+        "",
+        " ",
+        "0x5",
+        "\u{ff15}",
+        "5 5",
+        "5\\c",
+        "1e1",
+        "five",
+        "-0",
+        "18446744073709551616",
+        "99999999999999999999999999",
+    ] {
         let mut client = Client::connect(node.address, "alice").await;
         client.say(format!("SEND\ndestination:/topic/open.room\ncontent-length:{length}\n\nhello\0")).await;
         client.refused(Code::BadContentLength).await;

@@ -17,21 +17,61 @@ const ALLOWED: &str = "[server]\nallowed_origins = [\"https://chat.example.com\"
 
 /// Origins that are neither `https://chat.example.com` nor where these requests go.
 const FOREIGN: [&str; 42] = [
-    "https://evil.example", "http://evil.example", "null", "NULL", "Null", "", "https://chat.example.com.evil.example", "https://evilchat.example.com",
-    "http://chat.example.com", "https://chat.example.com:8443", "https://chat.example.com:443", "https://chat.example.com:80", "https://CHAT.example.com",
-    "HTTPS://chat.example.com", "https://chat.example.com/", "https://chat.example.com.", "https://chat.example.com/path", "https://chat.example.com?",
-    "https://chat.example.com#", "https://chat.example.com@evil.example", "https://user@chat.example.com", "https://evil.example/https://chat.example.com",
-    "https://evil.example#https://chat.example.com", "chat.example.com", "//chat.example.com", "https:chat.example.com", "https:/chat.example.com",
-    "https://chat.example.com https://evil.example", "https://evil.example https://chat.example.com", "https://chat.example.com,https://evil.example",
-    "https://sub.chat.example.com", "https://example.com", "https://chat-example.com", "https://chatXexample.com", "file://", "https://", "http://",
-    "*", "https://*", "https://*.example.com", "wss://chat.example.com", "chrome-extension://chat.example.com",
+    "https://evil.example",
+    "http://evil.example",
+    "null",
+    "NULL",
+    "Null",
+    "",
+    "https://chat.example.com.evil.example",
+    "https://evilchat.example.com",
+    "http://chat.example.com",
+    "https://chat.example.com:8443",
+    "https://chat.example.com:443",
+    "https://chat.example.com:80",
+    "https://CHAT.example.com",
+    "HTTPS://chat.example.com",
+    "https://chat.example.com/",
+    "https://chat.example.com.",
+    "https://chat.example.com/path",
+    "https://chat.example.com?",
+    "https://chat.example.com#",
+    "https://chat.example.com@evil.example",
+    "https://user@chat.example.com",
+    "https://evil.example/https://chat.example.com",
+    "https://evil.example#https://chat.example.com",
+    "chat.example.com",
+    "//chat.example.com",
+    "https:chat.example.com",
+    "https:/chat.example.com",
+    "https://chat.example.com https://evil.example",
+    "https://evil.example https://chat.example.com",
+    "https://chat.example.com,https://evil.example",
+    "https://sub.chat.example.com",
+    "https://example.com",
+    "https://chat-example.com",
+    "https://chatXexample.com",
+    "file://",
+    "https://",
+    "http://",
+    "*",
+    "https://*",
+    "https://*.example.com",
+    "wss://chat.example.com",
+    "chrome-extension://chat.example.com",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_foreign_origin_gets_403_before_the_upgrade_on_every_path_that_acts() {
     let node = TestNode::start(&format!("mode = \"development\"\n{OPEN}{ALLOWED}")).await;
     let address = node.address;
-    let here = [format!("https://{address}.evil.example"), format!("http://{}:1", address.ip()), format!("http://{}", address.ip()), format!("ftp://{address}"), address.to_string()];
+    let here = [
+        format!("https://{address}.evil.example"),
+        format!("http://{}:1", address.ip()),
+        format!("http://{}", address.ip()),
+        format!("ftp://{address}"),
+        address.to_string(),
+    ];
     let cookie = token("alice");
     for origin in FOREIGN.into_iter().chain(here.iter().map(String::as_str)) {
         let headers = format!("Origin: {origin}\r\nCookie: footfall_token={cookie}\r\n");
@@ -42,11 +82,15 @@ async fn a_foreign_origin_gets_403_before_the_upgrade_on_every_path_that_acts() 
         assert_eq!(refused.status, 403, "{origin:?}");
         assert!(!refused.text().contains("eyJ"));
     }
-    for two in ["Origin: https://chat.example.com\r\nOrigin: https://evil.example\r\n", "Origin: https://chat.example.com\r\nOrigin: https://chat.example.com\r\n"] {
+    for two in [
+        "Origin: https://chat.example.com\r\nOrigin: https://evil.example\r\n",
+        "Origin: https://chat.example.com\r\nOrigin: https://chat.example.com\r\n",
+    ] {
         assert!(WebSocket::open_with(address, two).await.is_err(), "{two}");
     }
     // The allowed one is for WebSockets only: a page elsewhere gets no tokens.
-    let token = post(address, "/dev/token", &format!("Host: {address}\r\nOrigin: https://chat.example.com\r\n"), r#"{"user":"alice"}"#).await;
+    let token =
+        post(address, "/dev/token", &format!("Host: {address}\r\nOrigin: https://chat.example.com\r\n"), r#"{"user":"alice"}"#).await;
     assert_eq!(token.status, 403);
     // What is spoken behind a refusal is HTTP still.
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -197,7 +241,10 @@ async fn health_says_that_it_lives_and_how_many_are_there() {
     assert_eq!((live.status, serde_json::from_slice::<Value>(&live.body).unwrap()), (200, json!({ "status": "live" })));
     let client = Client::connect(node.address, "alice").await;
     let ready = get(node.address, "/health/ready").await;
-    assert_eq!((ready.status, serde_json::from_slice::<Value>(&ready.body).unwrap()), (200, json!({ "status": "ready", "connections": 1 })));
+    assert_eq!(
+        (ready.status, serde_json::from_slice::<Value>(&ready.body).unwrap()),
+        (200, json!({ "status": "ready", "connections": 1 }))
+    );
     drop(client);
     node.until_connections(0).await;
 }
@@ -213,17 +260,38 @@ async fn tokens_are_made_in_development_for_this_machine_only() {
         let token = serde_json::from_slice::<Value>(&made.body).unwrap()["token"].as_str().unwrap().to_owned();
         Client::connect_with(node.address, &token, "1.2", "0,0").await;
     }
-    for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil.example", "10.0.0.1", "0.0.0.0", "", "LOCALHOST.", "[::2]"] {
+    for host in [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "127.0.0.1@evil.example",
+        "10.0.0.1",
+        "0.0.0.0",
+        "",
+        "LOCALHOST.",
+        "[::2]",
+    ] {
         let refused = ask_for(&format!("Host: {host}\r\n"), alice).await;
         assert!(matches!(refused.status, 400 | 403), "{host} {}", refused.status);
         let rebound = ask_for(&format!("Host: {host}\r\nOrigin: http://{host}\r\n"), alice).await;
         assert!(matches!(rebound.status, 400 | 403), "{host} {}", rebound.status);
     }
-    for (body, status) in [("", 400), ("{}", 400), ("not json", 400), (r#"{"user":""}"#, 400), (r#"{"user":"a\nb"}"#, 400), (r#"{"user":7}"#, 400), (r#"{"user":"a","x":1}"#, 400)] {
+    for (body, status) in [
+        ("", 400),
+        ("{}", 400),
+        ("not json", 400),
+        (r#"{"user":""}"#, 400),
+        (r#"{"user":"a\nb"}"#, 400),
+        (r#"{"user":7}"#, 400),
+        (r#"{"user":"a","x":1}"#, 400),
+    ] {
         assert_eq!(ask_for("Host: localhost\r\n", body).await.status, status, "{body}");
     }
     // A form of a foreign page needs no permission to send text/plain.
-    let simple = format!("POST /dev/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{alice}", alice.len());
+    let simple = format!(
+        "POST /dev/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{alice}",
+        alice.len()
+    );
     assert_eq!(ask(node.address, &simple).await.status, 400);
     assert_eq!(get(node.address, "/dev/token").await.status, 405);
 

@@ -19,7 +19,25 @@ const LATE: u32 = 5;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_pair_of_numbers_ends() {
     let node = TestNode::start(OPEN).await;
-    for bad in ["", ",", "1", "1,", ",1", "-1,1", "+1,1", "a,b", "1,1,1", "1.5,1", "9223372036854775808,0", "0,18446744073709551616", "4294967296,0", "1e3,1", "0x1,1", "NaN,1", "1;1"] {
+    for bad in [
+        "",
+        ",",
+        "1",
+        "1,",
+        ",1",
+        "-1,1",
+        "+1,1",
+        "a,b",
+        "1,1,1",
+        "1.5,1",
+        "9223372036854775808,0",
+        "0,18446744073709551616",
+        "4294967296,0",
+        "1e3,1",
+        "0x1,1",
+        "NaN,1",
+        "1;1",
+    ] {
         let mut client = Client::open(node.address).await;
         client.say(connect(&token("alice"), "1.2", bad)).await;
         client.refused(Code::BadHeartBeat).await;

@@ -87,7 +87,8 @@ async fn a_client_that_sends_what_only_a_server_sends_ends() {
     watcher.subscribe("0", "/topic/open.room").await;
     for command in [Command::Message, Command::Receipt, Command::Error, Command::Connected] {
         let mut client = Client::connect(node.address, "mallory").await;
-        let headers = [("destination", "/topic/open.room"), ("message-id", "1"), ("subscription", "0"), ("receipt-id", "1"), ("version", "1.2")];
+        let headers =
+            [("destination", "/topic/open.room"), ("message-id", "1"), ("subscription", "0"), ("receipt-id", "1"), ("version", "1.2")];
         client.send(frame(command, &headers)).await;
         client.refused(Code::UnexpectedCommand).await;
     }
@@ -179,8 +180,34 @@ async fn what_the_broker_says_of_a_message_can_not_be_said_by_its_sender() {
     watcher.subscribe("mine", "/topic/open.room").await;
     let mut client = Client::connect(node.address, "mallory").await;
     let spoofed = [
-        "sender", "sender-session", "message-id", "subscription", "timestamp", "position", "ack", "user-name", "session", "server", "version", "heart-beat", "code", "message",
-        "receipt-id", "recovered", "retained", "id", "Authorization", "authorization", "AUTHORIZATION", "login", "passcode", "cookie", "Sender", "MESSAGE-ID", "Subscription", "host",
+        "sender",
+        "sender-session",
+        "message-id",
+        "subscription",
+        "timestamp",
+        "position",
+        "ack",
+        "user-name",
+        "session",
+        "server",
+        "version",
+        "heart-beat",
+        "code",
+        "message",
+        "receipt-id",
+        "recovered",
+        "retained",
+        "id",
+        "Authorization",
+        "authorization",
+        "AUTHORIZATION",
+        "login",
+        "passcode",
+        "cookie",
+        "Sender",
+        "MESSAGE-ID",
+        "Subscription",
+        "host",
     ];
     let headers: String = spoofed.iter().map(|name| format!("{name}:spoofed\n")).collect();
     client.say(format!("SEND\ndestination:/topic/open.room\n{headers}x-own:own\nreceipt:1\nseq:7\n\nhi\0")).await;

@@ -110,7 +110,11 @@ async fn what_a_client_brings_is_in_no_log_no_error_and_no_answer() {
 
     let mut answers = Vec::new();
     for body in [
-        format!("{{\"{CANARY}\":1}}"), format!("{{\"user\":{{\"{CANARY}\":1}}}}"), format!("{{\"user\":\"a\\n{CANARY}\"}}"), CANARY.to_owned(), format!("{{\"user\":\"a\",\"roles\":\"{CANARY}\"}}"),
+        format!("{{\"{CANARY}\":1}}"),
+        format!("{{\"user\":{{\"{CANARY}\":1}}}}"),
+        format!("{{\"user\":\"a\\n{CANARY}\"}}"),
+        CANARY.to_owned(),
+        format!("{{\"user\":\"a\",\"roles\":\"{CANARY}\"}}"),
     ] {
         answers.push(post(address, &format!("/dev/token?{CANARY}"), &format!("Host: localhost\r\nX-Secret: {CANARY}\r\n"), &body).await);
     }
@@ -119,7 +123,8 @@ async fn what_a_client_brings_is_in_no_log_no_error_and_no_answer() {
     answers.push(get(address, &format!("/health/ready?access_token={CANARY}")).await);
     answers.push(ask(address, &format!("{CANARY} / HTTP/9.9\r\n{CANARY}\r\n\r\n")).await);
     answers.push(ask(address, &format!("GET /ws HTTP/1.1\r\nHost: x\r\n{CANARY} bad: {CANARY}\r\n\r\n")).await);
-    answers.push(ask(address, &upgrade(address, &format!("Origin: https://{CANARY}.example\r\nCookie: footfall_token={CANARY}\r\n"))).await);
+    answers
+        .push(ask(address, &upgrade(address, &format!("Origin: https://{CANARY}.example\r\nCookie: footfall_token={CANARY}\r\n"))).await);
     answers.push(ask(address, &upgrade(address, "").replace("Key: ", &format!("Kez: {CANARY}"))).await);
     for answer in answers {
         assert!(!answer.head.contains(CANARY) && !answer.text().contains(CANARY), "{answer:?}");
@@ -146,7 +151,12 @@ async fn what_a_client_brings_is_in_no_log_no_error_and_no_answer() {
         client.say(&said).await;
         refused_silently(client, &said).await;
     }
-    for (first, payload) in [(FIN | TEXT, [CANARY.as_bytes(), b"\xff"].concat()), (TEXT, CANARY.into()), (FIN | 0x40 | TEXT, CANARY.into()), (FIN | 0x3, CANARY.into())] {
+    for (first, payload) in [
+        (FIN | TEXT, [CANARY.as_bytes(), b"\xff"].concat()),
+        (TEXT, CANARY.into()),
+        (FIN | 0x40 | TEXT, CANARY.into()),
+        (FIN | 0x3, CANARY.into()),
+    ] {
         let mut client = Client::open(address).await;
         client.socket.send(first, &payload).await;
         client.socket.send(FIN | 0x7, CANARY.as_bytes()).await;
@@ -158,7 +168,14 @@ async fn what_a_client_brings_is_in_no_log_no_error_and_no_answer() {
     client.subscribe("0", "/topic/open.room").await;
     client.subscribe(CANARY, "/user/queue/x").await;
     client.socket.send(FIN | PING, CANARY.as_bytes()).await;
-    client.send(send("/topic/open.room", CANARY).with_header("x", CANARY).with_header("passcode", CANARY).with_header("idempotency-key", CANARY)).await;
+    client
+        .send(
+            send("/topic/open.room", CANARY)
+                .with_header("x", CANARY)
+                .with_header("passcode", CANARY)
+                .with_header("idempotency-key", CANARY),
+        )
+        .await;
     client.hears(CANARY).await;
     client.say(connect(CANARY, "1.2", "0,0")).await;
     refused_silently(client, "a second CONNECT").await;

@@ -31,7 +31,8 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> Answer {
 
 pub(crate) async fn post(address: SocketAddr, path: &str, headers: &str, body: &str) -> Answer {
     let length = body.len();
-    ask(address, &format!("POST {path} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n{body}")).await
+    ask(address, &format!("POST {path} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n{body}"))
+        .await
 }
 
 /// A request as it is, byte for byte, and what comes back on the same connection.

@@ -47,16 +47,22 @@ impl TestNode {
     /// A node with these settings. What they don't say of rates is: any.
     pub(crate) async fn start(settings: &str) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let mut settings: Settings = load_text("the test's settings", settings, std::iter::empty()).unwrap_or_else(|error| panic!("{error}"));
+        let mut settings: Settings =
+            load_text("the test's settings", settings, std::iter::empty()).unwrap_or_else(|error| panic!("{error}"));
         settings.server.host = Ipv4Addr::LOCALHOST.into();
         settings.server.port = 0;
         settings.store.sqlite.path = data.path().join("footfall.db");
         let secret = Some(SECRET.into());
-        settings.auth.keys.push(KeySettings { kid: None, algorithms: vec![JwtAlgorithm::HS256], secret, secret_file: None, public_key_file: None });
+        settings.auth.keys.push(KeySettings {
+            kid: None,
+            algorithms: vec![JwtAlgorithm::HS256],
+            secret,
+            secret_file: None,
+            public_key_file: None,
+        });
         if settings.rate_limit == RateLimitSettings::default() {
             let any = NonZeroU32::new(1_000_000).unwrap();
-            settings.rate_limit =
-                RateLimitSettings { session_per_second: any, session_burst: any, user_per_second: any, user_burst: any };
+            settings.rate_limit = RateLimitSettings { session_per_second: any, session_burst: any, user_per_second: any, user_burst: any };
         }
         let shutdown = Shutdown::new();
         let node = Node::start(settings, shutdown.clone()).await.unwrap_or_else(|error| panic!("{error}"));
