@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
-use tracing::{Subscriber, error};
+use tracing::{Level, Metadata, Subscriber, error};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -43,11 +44,17 @@ where
 {
     let filter = EnvFilter::builder().parse(filter)?;
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(OneLine(writer));
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(holds_no_content));
     Ok(match format {
         LogFormat::Text => Box::new(registry.with(layer)),
         LogFormat::Json => Box::new(registry.with(layer.json())),
     })
+}
+
+/// tungstenite logs whole messages at trace and clients' reasons for closing at debug: tokens, and what users write to
+/// each other. No filter may ask for that.
+fn holds_no_content(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::WARN || !(metadata.target() == "tungstenite" || metadata.target().starts_with("tungstenite::"))
 }
 
 /// Escapes control characters in each event.
@@ -64,7 +71,7 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
         OneLineWriter(self.0.make_writer())
     }
 
-    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Self::Writer {
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Self::Writer {
         OneLineWriter(self.0.make_writer_for(meta))
     }
 }
@@ -190,6 +197,18 @@ mod tests {
             error!("this");
         });
         assert!(output.contains("this") && !output.contains("not this"), "{output}");
+    }
+
+    #[test]
+    fn no_filter_shows_what_a_dependency_says_of_messages() {
+        for filter in ["trace", "tungstenite=trace", "tungstenite::protocol=trace"] {
+            let output = logged(LogFormat::Text, filter, || {
+                tracing::trace!(target: "tungstenite::protocol", "Received message a secret");
+                tracing::debug!(target: "tungstenite", "a secret");
+                tracing::warn!(target: "tungstenite::protocol", "a warning");
+            });
+            assert!(!output.contains("secret") && output.contains("a warning"), "{output}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::Transport;
 use super::connection::{Connection, ConnectionSettings};
-use super::listener::Place;
+use super::listener::Seat;
 use super::origin::{self, Origin};
 use crate::broker::Outbox;
 use crate::channel::Handshake;
@@ -46,16 +46,16 @@ pub(super) async fn upgrade(State(transport): State<Arc<Transport>>, mut request
     let cookie = transport.token_cookie.as_deref().filter(|_| origin == Origin::Allowed).and_then(|name| cookie(request.headers(), name));
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let handshake = Handshake { authorization, cookie };
-    // The WebSocket takes over the place of the connection it came on.
-    let place = request.extensions_mut().remove::<Place>();
+    // HTTP is over once it is upgraded, and gives its own up.
+    let seat = request.extensions().get::<Seat>().cloned();
     let upgraded = hyper::upgrade::on(&mut request);
     let shutdown = transport.shutdown.clone();
     shutdown.spawn("connection", async move {
+        let _seat = seat;
         match upgraded.await {
             Ok(upgraded) => connection(&transport, TokioIo::new(upgraded), handshake).await,
             Err(error) => tracing::debug!(%error, "the client was gone before its upgrade"),
         }
-        drop(place);
     });
     response
 }

@@ -22,9 +22,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// An HTTP head of more than this is refused with 431.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// One of the connections that a node may have, held by its HTTP connection and by the WebSocket that comes of it.
+/// A connection's place among those that may be open. Whoever keeps the connection keeps it, a WebSocket too.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct Seat {
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
@@ -43,16 +43,19 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve(listener: TcpListener, router: Router, max_connections: usize, head_timeout: Duration, shutdown: Shutdown) {
     let room = Arc::new(Semaphore::new(max_connections));
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        let next = async {
+            let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
+            let (stream, peer) = listener.accept().await?;
+            Ok::<_, io::Error>((stream, peer, Seat { _permit: Arc::new(permit) }))
+        };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = next => accepted,
             () = shutdown.draining() => return,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let (router, draining) = (router.clone(), shutdown.clone());
-                let place = Place { _permit: Arc::new(permit) };
-                shutdown.spawn("http", speak(stream, peer, place, router, head_timeout, draining));
+            Ok((stream, peer, seat)) => {
+                let router = router.clone().layer(axum::Extension(ConnectInfo(peer))).layer(axum::Extension(seat));
+                shutdown.spawn("http", speak(stream, router, head_timeout, shutdown.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "accepting failed");
@@ -62,13 +65,13 @@ pub async fn serve(listener: TcpListener, router: Router, max_connections: usize
     }
 }
 
-async fn speak(stream: TcpStream, peer: SocketAddr, place: Place, router: Router, head_timeout: Duration, shutdown: Shutdown) {
+async fn speak(stream: TcpStream, router: Router, head_timeout: Duration, shutdown: Shutdown) {
     // A message that waits for more to come would be late.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the client was gone at once");
         return;
     }
-    let service = TowerToHyperService::new(router.layer(axum::Extension(ConnectInfo(peer))).layer(axum::Extension(place)));
+    let service = TowerToHyperService::new(router);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)

@@ -1,7 +1,8 @@
 //! Everything that needs the whole crate, in one binary, because each binary is linked again. A module is a subject.
 #![allow(
     clippy::disallowed_methods,
-    reason = "the runner tells tests by the environment what to run, their tasks end with their runtime, and a moment to kill at is a moment"
+    clippy::unwrap_used,
+    reason = "the runner tells tests by the environment what to run, their tasks end with their runtime, a moment to kill at is a moment, and a test that can not go on should panic"
 )]
 
 mod contracts;

@@ -224,7 +224,12 @@ async fn a_large_head_is_431_and_a_slow_one_is_cut_off() {
     }
     let fits = format!("X-Long: {}\r\n", "x".repeat(32 * 1024));
     assert!(WebSocket::open_with(node.address, &fits).await.is_ok());
-    for begun in ["", "GET /ws HTTP/1.1\r\nHost: x\r\n", "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\nGET "] {
+    for begun in [
+        "",
+        "GET /ws HTTP/1.1\r\nHost: x\r\n",
+        "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\nGET ",
+        "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n",
+    ] {
         let started = Instant::now();
         let mut stream = TcpStream::connect(node.address).await.unwrap();
         stream.write_all(begun.as_bytes()).await.unwrap();

@@ -4,6 +4,10 @@
 
 mod connect;
 mod destinations;
+mod frames;
 mod handshake;
+mod heart_beats;
+mod limits;
 mod rights;
+mod secrets;
 mod websocket;
