@@ -76,9 +76,11 @@ pub enum Refusals {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionSettings {
+    /// How many of the newest messages are kept, at least 1.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub count: Option<u64>,
+    /// How old a kept message may get.
     #[serde(default)]
     pub age: Option<HumanDuration>,
 }
