@@ -5,7 +5,7 @@ use crate::message::HumanDuration;
 /// Longer times could as well be none, and no clock has to bear them.
 const LONGEST: HumanDuration = HumanDuration::from_secs(24 * 3600);
 
-/// The settings of every session of a node.
+/// What one session may ask for, and how often it wants a sign of life.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionSettings {

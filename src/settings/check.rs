@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{LogSettings, Mode, Settings, StoreSettings};
-use crate::auth::{Issuer, TokenVerifier};
+use crate::auth::{AuthError, Issuer, TokenVerifier};
 use crate::message::HumanDuration;
 use crate::policy::{Policies, PolicyError};
 use crate::telemetry;
@@ -60,7 +60,7 @@ impl Settings {
         let verifier = TokenVerifier::new(&self.auth);
         if verifier.is_err() {
             let problems = TokenVerifier::problems(&self.auth);
-            wrong.extend(problems.iter().map(|problem| problem.parts()).map(|(path, sentence)| Wrong::new(path, sentence)));
+            wrong.extend(problems.iter().map(AuthError::parts).map(|(path, sentence)| Wrong::new(path, sentence)));
         }
         // Without a secret nobody could get a token from `POST /dev/token`.
         if self.mode == Mode::Development

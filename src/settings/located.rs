@@ -56,7 +56,7 @@ fn what_a_variable_set_is_found_under_its_name() {
     bad(
         "",
         &[("FOOTFALL_DESTINATIONS", "[{ pattern = '/topics/x' }]")],
-        "FOOTFALL_DESTINATIONS: `destinations[0].pattern`: A pattern begins with /topic/, /queue/, /user/queue/ or /app/.",
+        "FOOTFALL_DESTINATIONS: `destinations[0].pattern`: A pattern begins with /topic/, /queue/, /app/ or /user/queue/, and a client's wildcard with /topic/ or /queue/.",
     );
     bad("", &[("FOOTFALL_SERVER__PATH", "ws")], "FOOTFALL_SERVER__PATH: It begins with / and has none of { } * ? # and :.");
     bad("", &[("FOOTFALL_SESSION__ACK_WINDOW", "0")], "FOOTFALL_SESSION__ACK_WINDOW: It is at least 1, or no session could do anything.");

@@ -62,7 +62,7 @@ pub struct Settings {
     pub applications: Vec<ApplicationSettings>,
 }
 
-/// `[node]`
+/// This node among others.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NodeSettings {
@@ -70,7 +70,7 @@ pub struct NodeSettings {
     pub id: Option<String>,
 }
 
-/// `[store]`
+/// Where messages are kept, and for how long what is remembered.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
@@ -92,7 +92,7 @@ impl Default for StoreSettings {
     }
 }
 
-/// `[log]`
+/// What the node says of itself, on standard error.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {

@@ -15,7 +15,7 @@ const OWN: [&str; 7] = ["/", "/page.js", "/page.css", "/page/config.json", "/hea
 /// Longer is a slip of the pen.
 const LONGEST: HumanDuration = HumanDuration::from_secs(3600);
 
-/// `[server]`: the way in.
+/// The way in.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerSettings {
@@ -28,7 +28,7 @@ pub struct ServerSettings {
     /// Pages of these origins may connect, as `https://chat.example.com`; besides those that this node serves itself.
     /// `*` lets every page in; then no cookie is accepted as a token.
     pub allowed_origins: Vec<String>,
-    /// How many connections may be open at the same time; further ones wait to be accepted.
+    /// How many connections may be open at the same time, at least 1; further ones wait to be accepted.
     pub max_connections: usize,
     /// The most bytes of a frame after CONNECT; at least 1024.
     pub max_frame: usize,
@@ -36,9 +36,9 @@ pub struct ServerSettings {
     pub max_frame_before_connect: usize,
     /// How many bytes may wait for a client before it counts as slow; at least twice `max_frame`.
     pub max_outbox: usize,
-    /// How long the HTTP head of a handshake may take.
+    /// How long the HTTP head of a handshake may take; at most 1h.
     pub handshake_timeout: HumanDuration,
-    /// The time over which the closes of a stopping node are spread.
+    /// The time over which the closes of a stopping node are spread; at most 1h.
     pub drain: HumanDuration,
 }
 

@@ -4,5 +4,7 @@
     reason = "the runner tells tests by the environment what to run, their tasks end with their runtime, and a moment to kill at is a moment"
 )]
 
+mod commands;
 mod contracts;
+mod settings_page;
 mod transcripts;
