@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value};
 
-use crate::auth::{Issuer, JwtAlgorithm, KeySettings};
+use crate::auth::{Issuer, JwtAlgorithm, Key, KeySettings};
 use crate::message::{HumanDuration, UserName};
 use crate::node::Node;
 use crate::settings::{Checked, Mode, Settings, environment};
@@ -142,7 +142,10 @@ fn development_key(settings: &Settings, key: DevelopmentKey) -> Result<KeySettin
         std::fs::create_dir_all(directory).with_context(|| format!("{} can't be made", directory.display()))?;
         write_private(&path, format!("{secret}\n").as_bytes()).with_context(|| format!("{} can't be written", path.display()))?;
     }
-    entry.secret_file = Some(path);
+    entry.secret_file = Some(path.clone());
+    // No settings name this file, so no place in them could.
+    Key::load(0, &entry)
+        .map_err(|error| anyhow!("{}: {} Remove it, and the next start makes a new one.", path.display(), error.parts().1))?;
     Ok(entry)
 }
 

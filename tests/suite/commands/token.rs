@@ -81,6 +81,18 @@ fn development_keeps_its_key_for_its_owner() {
 }
 
 #[test]
+fn a_broken_key_of_development_is_named() {
+    let home = Home::new();
+    home.run(&["token", "--user", "alice"]).good();
+    home.write("data/development.key", "canary-5f1c");
+    for arguments in [&["check"][..], &["run"], &["token", "--user", "alice"]] {
+        let error = home.run(arguments).bad();
+        assert!(error.starts_with("footfall: data/development.key: A secret has at least 32 bytes"), "{error}");
+        assert!(error.ends_with(" Remove it, and the next start makes a new one.\n") && !error.contains("canary"), "{error}");
+    }
+}
+
+#[test]
 fn what_can_be_no_token_is_a_sentence() {
     let home = Home::with(&production());
     for (arguments, expected) in [
