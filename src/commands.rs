@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value};
 
-use crate::auth::{Issuer, JwtAlgorithm, KeySettings};
+use crate::auth::{Issuer, JwtAlgorithm, Key, KeySettings};
 use crate::message::{HumanDuration, UserName};
 use crate::node::Node;
-use crate::settings::{Mode, Settings, environment};
+use crate::settings::{Checked, Mode, Settings, environment};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 
@@ -63,17 +63,16 @@ pub fn main(arguments: Arguments) -> Result<ExitCode> {
 }
 
 fn run(config: Option<&Path>) -> Result<ExitCode> {
-    let settings = read(config)?;
-    telemetry::init(settings.log.format, &settings.log.filter).context("[log]")?;
+    let checked = read(config, DevelopmentKey::Kept)?;
+    telemetry::init(checked.settings.log.format, &checked.settings.log.filter).context("[log]")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     let ended_well = runtime.block_on(async {
         let shutdown = Shutdown::new();
         shutdown.signals().context("signals can't be listened for")?;
-        let mode = settings.mode;
-        let token_hint = settings.server.path.clone();
-        let node = Node::start(settings, shutdown).await?;
+        let (mode, path) = (checked.settings.mode, checked.settings.server.path.clone());
+        let node = Node::start_checked(checked, shutdown).await?;
         if mode == Mode::Development {
-            greet(&node, &token_hint)?;
+            greet(&node, &path)?;
         }
         Ok::<_, anyhow::Error>(node.run().await)
     })?;
@@ -94,15 +93,13 @@ fn greet(node: &Node, path: &str) -> Result<ExitCode> {
 }
 
 fn check(config: Option<&Path>) -> Result<ExitCode> {
-    let settings = read(config)?;
-    let mode = settings.mode;
-    let checked = settings.check()?;
-    let (destinations, applications) = (checked.settings.destinations.len(), checked.settings.applications.len());
+    let settings = read(config, DevelopmentKey::ForNow)?.settings;
+    let (mode, destinations, applications) = (settings.mode, settings.destinations.len(), settings.applications.len());
     print(&format!("The settings are good: {mode:?} mode, {destinations} destinations, {applications} applications."))
 }
 
 fn token(config: Option<&Path>, user: &str, roles: &[String], claims: &[String], lifetime: &str) -> Result<ExitCode> {
-    let settings = read(config)?;
+    let settings = read(config, DevelopmentKey::Kept)?.settings;
     let user = UserName::new(user)?;
     let lifetime: HumanDuration = lifetime.parse()?;
     let mut extra = Map::new();
@@ -114,24 +111,42 @@ fn token(config: Option<&Path>, user: &str, roles: &[String], claims: &[String],
     print(&Issuer::new(&settings.auth)?.issue(&user, roles, extra, lifetime.0, now_s)?)
 }
 
-fn read(config: Option<&Path>) -> Result<Settings> {
-    let mut settings = Settings::read(config, environment())?;
-    if settings.mode == Mode::Development && settings.auth.keys.is_empty() {
-        settings.auth.keys.push(development_key(&settings)?);
-    }
-    Ok(settings)
+/// What becomes of the key that development mode makes for itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DevelopmentKey {
+    /// A file holds it, so that tokens outlive a restart.
+    Kept,
+    /// If there is no file yet, none is made: who only looks changes nothing.
+    ForNow,
 }
 
-/// A key of this directory's own, made at the first start, so that tokens outlive a restart.
-fn development_key(settings: &Settings) -> Result<KeySettings> {
+fn read(config: Option<&Path>, key: DevelopmentKey) -> Result<Checked> {
+    let (mut settings, written) = Settings::read(config, environment())?;
+    if settings.mode == Mode::Development && settings.auth.keys.is_empty() {
+        settings.auth.keys.push(development_key(&settings, key)?);
+    }
+    Ok(written.check(settings)?)
+}
+
+fn development_key(settings: &Settings, key: DevelopmentKey) -> Result<KeySettings> {
     let path = settings.store.sqlite.path.with_file_name("development.key");
+    let mut entry =
+        KeySettings { kid: None, algorithms: vec![JwtAlgorithm::HS256], secret: None, secret_file: None, public_key_file: None };
     if !path.exists() {
+        let secret = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+        if key == DevelopmentKey::ForNow {
+            entry.secret = Some(secret.into());
+            return Ok(entry);
+        }
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         std::fs::create_dir_all(directory).with_context(|| format!("{} can't be made", directory.display()))?;
-        let key = format!("{}{}\n", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-        write_private(&path, key.as_bytes()).with_context(|| format!("{} can't be written", path.display()))?;
+        write_private(&path, format!("{secret}\n").as_bytes()).with_context(|| format!("{} can't be written", path.display()))?;
     }
-    Ok(KeySettings { kid: None, algorithms: vec![JwtAlgorithm::HS256], secret: None, secret_file: Some(path), public_key_file: None })
+    entry.secret_file = Some(path.clone());
+    // No settings name this file, so no place in them could.
+    Key::load(0, &entry)
+        .map_err(|error| anyhow!("{}: {} Remove it, and the next start makes a new one.", path.display(), error.parts().1))?;
+    Ok(entry)
 }
 
 /// Readable by its owner only from its first byte on.

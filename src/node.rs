@@ -15,7 +15,7 @@ use crate::consumers::{KeepOf, RetentionSettings, broadcast, persistence, retent
 use crate::edge::{Edge, EdgeSettings, Numbering};
 use crate::message::{Destination, UserName};
 use crate::policy::Policies;
-use crate::settings::{BadSettings, Mode, Settings};
+use crate::settings::{BadSettings, Checked, Mode, Settings};
 use crate::shutdown::Shutdown;
 use crate::store::{Keep, PartitionKey, SqliteStore, Store, StoreError};
 use crate::transport::{self, Connections, Development, Readiness, ServerSettings, Transport};
@@ -56,8 +56,12 @@ pub struct Node {
 impl Node {
     /// Starts a node; from when this returns it serves.
     pub async fn start(settings: Settings, shutdown: Shutdown) -> Result<Self, StartError> {
-        let issuer = (settings.mode == Mode::Development).then(|| Issuer::new(&settings.auth)).transpose()?;
-        let checked = settings.check()?;
+        Self::start_checked(settings.check()?, shutdown).await
+    }
+
+    /// The same with settings that were checked before, by somebody who could say where the mistakes stand.
+    pub async fn start_checked(checked: Checked, shutdown: Shutdown) -> Result<Self, StartError> {
+        let issuer = (checked.settings.mode == Mode::Development).then(|| Issuer::new(&checked.settings.auth)).transpose()?;
         let (settings, policies) = (checked.settings, Arc::new(ArcSwap::from_pointee(checked.policies)));
         let listener = transport::bind(settings.server.address()).map_err(|error| StartError::Listen(settings.server.address(), error))?;
         let address = listener.local_addr().map_err(|error| StartError::Listen(settings.server.address(), error))?;
@@ -92,7 +96,7 @@ impl Node {
             shutdown: shutdown.clone(),
             development: issuer.map(development),
         };
-        let head_timeout = Duration::from_millis(settings.server.handshake_timeout_ms.into());
+        let head_timeout = settings.server.handshake_timeout.0;
         let router = transport::router(Arc::new(transport));
         let serving = transport::serve(listener, router, settings.server.max_connections, head_timeout, shutdown.clone());
         shutdown.spawn_essential("listener", serving);
@@ -111,7 +115,7 @@ impl Node {
         self.shutdown.draining().await;
         // A load balancer sees it before the first client has to go.
         self.readiness.set_draining();
-        let spread = Duration::from_millis(self.server.drain_ms.into());
+        let spread = self.server.drain.0;
         let connections = self.connections.clone();
         self.shutdown.spawn("drain", async move { connections.drain(spread).await });
         let drained = self.shutdown.drain(spread + AFTER_DRAIN).await;

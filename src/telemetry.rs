@@ -10,11 +10,14 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+/// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
+    /// A line of text an event, for people.
     #[default]
     Text,
+    /// A line of JSON an event, for machines.
     Json,
 }
 
@@ -35,6 +38,12 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         error!(place, "panic: {text}");
     }));
+    Ok(())
+}
+
+/// Whether [`init`] would take this filter.
+pub fn check_filter(filter: &str) -> Result<(), TelemetryError> {
+    EnvFilter::builder().parse(filter)?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use super::JwtAlgorithm;
 /// Why no token could be verified, or none made, with these settings.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    #[error("auth.keys: There is no key, so no token could be good.")]
+    #[error("auth.keys: There is no key, so no token could be good; add [[auth.keys]] with a secret of 32 bytes or a public_key_file.")]
     NoKeys,
     #[error("auth.leeway: Clocks may differ by 60s at most; more would keep expired tokens alive.")]
     Leeway,
@@ -27,6 +27,14 @@ pub enum AuthError {
     NoSecret,
     #[error("The token could not be signed.")]
     Signing,
+}
+
+impl AuthError {
+    /// The setting that is to blame, as `auth.keys[0].secret`, and the sentence about it.
+    pub fn parts(&self) -> (String, String) {
+        let text = self.to_string();
+        text.split_once(": ").map_or_else(|| ("auth".to_owned(), text.clone()), |(key, sentence)| (key.to_owned(), sentence.to_owned()))
+    }
 }
 
 /// What is wrong with one key.

@@ -26,6 +26,7 @@ pub struct AuthSettings {
     pub audience: Option<Vec<String>>,
     /// The cookie that may hold the token; without it no cookie is looked at.
     pub cookie: Option<String>,
+    /// The keys that tokens are signed with; at least one in production.
     pub keys: Vec<KeySettings>,
 }
 

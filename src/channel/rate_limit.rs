@@ -16,12 +16,13 @@ use crate::session::Request;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimitSettings {
-    /// SENDs a second that a session may go on with.
+    /// How many SENDs a second a session may go on with.
     pub session_per_second: NonZeroU32,
-    /// SENDs that a session may make at once after a pause.
+    /// How many SENDs a session may make at once after a pause.
     pub session_burst: NonZeroU32,
-    /// The same for all sessions of a user on this node together.
+    /// How many SENDs a second all sessions of a user on this node may go on with together.
     pub user_per_second: NonZeroU32,
+    /// How many SENDs they may make at once after a pause.
     pub user_burst: NonZeroU32,
 }
 

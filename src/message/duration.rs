@@ -21,6 +21,8 @@ pub struct BadDuration;
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl HumanDuration {
+    pub const ZERO: Self = Self(Duration::ZERO);
+
     pub const fn from_millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }

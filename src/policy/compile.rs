@@ -1,4 +1,4 @@
-//! From settings to policies, or to the one sentence that says what to change.
+//! From settings to policies, or to sentences that say what to change.
 
 use std::sync::Arc;
 
@@ -14,24 +14,23 @@ pub(super) fn compile(
     destinations: &[DestinationSettings],
     applications: &[ApplicationSettings],
     refusals: Refusals,
-) -> Result<Policies, PolicyError> {
-    let policies =
-        destinations.iter().enumerate().map(|(index, settings)| policy(settings, refusals).map_err(at(List::Destinations, index)));
-    let applications =
-        applications.iter().enumerate().map(|(index, settings)| application(settings).map_err(at(List::Applications, index)));
-    Ok(Policies {
-        destinations: policies.collect::<Result<_, _>>()?,
-        applications: applications.collect::<Result<_, _>>()?,
-        notify: refusals == Refusals::Notify,
-    })
+) -> Result<Policies, Vec<PolicyError>> {
+    let mut errors = Vec::new();
+    let destinations = all(List::Destinations, destinations, |settings| policy(settings, refusals), &mut errors);
+    let applications = all(List::Applications, applications, application, &mut errors);
+    if errors.is_empty() { Ok(Policies { destinations, applications, notify: refusals == Refusals::Notify }) } else { Err(errors) }
+}
+
+/// What the good entries of a list compile to; of each bad one its first error.
+fn all<S, T>(list: List, entries: &[S], compile: impl Fn(&S) -> Result<T, Wrong>, errors: &mut Vec<PolicyError>) -> Box<[T]> {
+    let compiled = entries.iter().enumerate().filter_map(|(index, settings)| {
+        compile(settings).map_err(|(key, problem)| errors.push(PolicyError { list, index, key, problem })).ok()
+    });
+    compiled.collect()
 }
 
 /// A key and what is wrong with its value.
 type Wrong = (&'static str, Problem);
-
-fn at(list: List, index: usize) -> impl Fn(Wrong) -> PolicyError {
-    move |(key, problem)| PolicyError { list, index, key, problem }
-}
 
 fn policy(settings: &DestinationSettings, refusals: Refusals) -> Result<Arc<Policy>, Wrong> {
     let pattern = Pattern::parse(&settings.pattern).map_err(|bad| ("pattern", bad.into()))?;

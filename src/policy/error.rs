@@ -57,6 +57,21 @@ pub enum Problem {
     Rule(#[from] RuleError),
 }
 
+impl Problem {
+    /// Line and column in a rule, from 1.
+    pub fn position(&self) -> Option<(usize, usize)> {
+        match self {
+            Self::Rule(
+                RuleError::Syntax { line, column, .. }
+                | RuleError::UnknownName { line, column, .. }
+                | RuleError::UnknownFunction { line, column, .. }
+                | RuleError::TooManyLoops { line, column, .. },
+            ) => Some((*line, *column)),
+            _ => None,
+        }
+    }
+}
+
 /// A text that is no rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {

@@ -71,13 +71,13 @@ struct Application {
 }
 
 impl Policies {
-    /// Compiles all entries, or names the first thing that is wrong. `refusals` is for entries that say nothing of it,
+    /// Compiles all entries, or names the first thing that is wrong with each bad one. `refusals` is for entries that say nothing of it,
     /// and for destinations that no entry covers.
     pub fn compile(
         destinations: &[DestinationSettings],
         applications: &[ApplicationSettings],
         refusals: Refusals,
-    ) -> Result<Self, PolicyError> {
+    ) -> Result<Self, Vec<PolicyError>> {
         compile::compile(destinations, applications, refusals)
     }
 

@@ -1,7 +1,7 @@
 //! Settings that are no policies.
 
 use super::tests::compile;
-use super::{ApplicationSettings, DestinationSettings};
+use super::{ApplicationSettings, DestinationSettings, List, Policies, Refusals};
 
 #[test]
 fn settings_that_are_no_policies_are_refused_with_their_place() {
@@ -73,6 +73,18 @@ fn settings_that_are_no_policies_are_refused_with_their_place() {
         let error = compile(&toml).expect_err(&toml).to_string();
         assert!(error.starts_with(expected), "{toml}\n{error}");
     }
+    let errors = Policies::compile(
+        &[
+            toml::from_str("pattern = 'x'").unwrap(),
+            toml::from_str("pattern = '/topic/x'").unwrap(),
+            toml::from_str("pattern = 'y'").unwrap(),
+        ],
+        &[toml::from_str("pattern = 'z'\ntarget = '/topic/x'").unwrap()],
+        Refusals::Close,
+    )
+    .unwrap_err();
+    let places: Vec<_> = errors.iter().map(|error| (error.list, error.index)).collect();
+    assert_eq!(places, [(List::Destinations, 0), (List::Destinations, 2), (List::Applications, 0)], "every bad entry is named");
     for unknown in [
         "pattern = '/topic/x'\nstored = true",
         "pattern = '/topic/x'\nretention = { days = 1 }",

@@ -1,7 +1,7 @@
 //! `[[destinations]]` and `[[applications]]` as they stand in the settings, not yet compiled.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::message::HumanDuration;
 
@@ -50,7 +50,7 @@ pub struct ApplicationSettings {
 }
 
 /// What the RECEIPT of a SEND means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Receipt {
     /// The bus has the message and won't lose it.
@@ -61,7 +61,7 @@ pub enum Receipt {
 }
 
 /// What becomes of the connection when a SUBSCRIBE or SEND is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusals {
     /// ERROR, then it is closed, as STOMP demands.
@@ -73,12 +73,14 @@ pub enum Refusals {
 
 /// Which stored messages are kept: the newest `count` that are younger than `age`. A limit that is not named is no
 /// limit; without the whole table it is `{ count = 10000, age = "30d" }`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionSettings {
+    /// How many of the newest messages are kept, at least 1.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub count: Option<u64>,
+    /// How old a kept message may get.
     #[serde(default)]
     pub age: Option<HumanDuration>,
 }

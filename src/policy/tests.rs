@@ -22,7 +22,7 @@ struct Settings {
 
 pub(super) fn compile(toml: &str) -> Result<Policies, PolicyError> {
     let Settings { destinations, applications } = toml::from_str(toml).unwrap();
-    Policies::compile(&destinations, &applications, Refusals::Close)
+    Policies::compile(&destinations, &applications, Refusals::Close).map_err(|mut errors| errors.remove(0))
 }
 
 pub(super) fn policies(toml: &str) -> Policies {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::error::ProtocolError;
-use super::settings::{SessionSettings, milliseconds};
+use super::settings::{SessionSettings, in_millis};
 
 /// What both sides agreed on; none in a direction in which one of them can't or won't.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,8 +33,9 @@ impl Offer {
     /// "… MAX(<cx>,<sy>)": the slower side decides, so a client that asks for a beat each millisecond gets the
     /// server's own interval.
     pub(super) fn agree(self, settings: &SessionSettings) -> HeartBeats {
-        let slower = |one: u32, other: u32| (one != 0 && other != 0).then(|| milliseconds(one.max(other)));
-        HeartBeats { send: slower(settings.heart_beat_send_ms, self.wants), expect: slower(self.can, settings.heart_beat_expect_ms) }
+        let slower = |one: u32, other: u32| (one != 0 && other != 0).then(|| Duration::from_millis(one.max(other).into()));
+        let (can, wants) = (in_millis(settings.heart_beat_send), in_millis(settings.heart_beat_expect));
+        HeartBeats { send: slower(can, self.wants), expect: slower(self.can, wants) }
     }
 }
 
@@ -50,6 +51,7 @@ fn number(text: &str) -> Result<u32, ProtocolError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::HumanDuration;
 
     #[test]
     fn the_slower_side_decides() {
@@ -80,7 +82,8 @@ mod tests {
 
     #[test]
     fn a_server_that_sends_none_agrees_to_none() {
-        let settings = SessionSettings { heart_beat_send_ms: 0, heart_beat_expect_ms: 0, ..SessionSettings::default() };
+        let settings =
+            SessionSettings { heart_beat_send: HumanDuration::ZERO, heart_beat_expect: HumanDuration::ZERO, ..SessionSettings::default() };
         assert_eq!(Offer { can: 1, wants: 1 }.agree(&settings), HeartBeats::default());
     }
 }

@@ -30,7 +30,7 @@ pub use delivery::render;
 pub use error::ProtocolError;
 pub use heart_beat::HeartBeats;
 pub use request::{Connect, From, Request, Send, Subscribe};
-pub use settings::{BadSessionSettings, SessionSettings};
+pub use settings::SessionSettings;
 pub use timers::{Due, Timers};
 
 use crate::message::{Close, Message, Outcome, Refusal, Tag, Ticket, UserName};

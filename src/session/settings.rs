@@ -1,38 +1,40 @@
 //! How much a session may ask for, and how often it wants a sign of life.
 
-use std::ops::RangeInclusive;
-use std::time::Duration;
+use crate::message::HumanDuration;
 
-/// The settings of every session of a node.
+/// Longer times could as well be none, and no clock has to bear them.
+const LONGEST: HumanDuration = HumanDuration::from_secs(24 * 3600);
+
+/// What one session may ask for, and how often it wants a sign of life.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionSettings {
-    /// How often, in milliseconds, the broker can send a heart-beat; 0 sends none. With the next one what CONNECTED announces.
-    pub heart_beat_send_ms: u32,
-    /// How often, in milliseconds, the broker would like to hear from a client; 0 expects nothing.
-    pub heart_beat_expect_ms: u32,
-    /// The shortest heart-beat, in milliseconds, that may be announced: shorter ones cost more than they tell.
-    pub heart_beat_least_ms: u32,
-    /// The longest heart-beat, in milliseconds, that may be announced: proxies drop what is silent for longer.
-    pub heart_beat_most_ms: u32,
-    /// How long, in milliseconds, a socket may stay without CONNECT.
-    pub connect_timeout_ms: u32,
-    /// How long, in milliseconds, a frame may take from its first byte to its last.
-    pub frame_timeout_ms: u32,
-    /// How long, in milliseconds, a write may wait for a client that does not read.
-    pub write_timeout_ms: u32,
-    /// Subscriptions of one session.
+    /// How often the broker can send a heart-beat; `0s` sends none. With the next one what CONNECTED announces.
+    pub heart_beat_send: HumanDuration,
+    /// How often the broker would like to hear from a client; `0s` expects nothing.
+    pub heart_beat_expect: HumanDuration,
+    /// The shortest heart-beat that may be announced: shorter ones cost more than they tell.
+    pub heart_beat_least: HumanDuration,
+    /// The longest heart-beat that may be announced, at most 24h: proxies drop what is silent for longer.
+    pub heart_beat_most: HumanDuration,
+    /// How long a socket may stay without CONNECT; at most 24h.
+    pub connect_timeout: HumanDuration,
+    /// How long a frame may take from its first byte to its last; at most 24h.
+    pub frame_timeout: HumanDuration,
+    /// How long a write may wait for a client that does not read; at most 24h.
+    pub write_timeout: HumanDuration,
+    /// How many subscriptions one session may have; at least 1.
     pub max_subscriptions: usize,
-    /// Deliveries of one subscription that wait for their ACK; more are held back until one comes.
+    /// How many deliveries of one subscription may wait for their ACK, at least 1; more are held back until one comes.
     pub ack_window: usize,
-    /// SENDs of one session that wait for the bus; beyond that its socket is not read. Just as many of its SUBSCRIBEs
-    /// and UNSUBSCRIBEs may be open.
+    /// How many SENDs of one session may wait for the bus, at least 1; beyond that its socket is not read. Just as many
+    /// of its SUBSCRIBEs and UNSUBSCRIBEs may be open.
     pub max_sends_in_flight: usize,
-    /// Bytes of those SENDs.
+    /// How many bytes those SENDs may have; at least 1.
     pub max_bytes_in_flight: usize,
-    /// Bytes of a subscription id, a receipt or an idempotency key.
+    /// The most bytes of a subscription id, a receipt or an idempotency key; at least 1.
     pub max_id_bytes: usize,
-    /// What a larger `history` in a SUBSCRIBE is taken for.
+    /// How many messages a larger `history` in a SUBSCRIBE is taken for.
     pub max_history: u32,
     /// The `server` header of CONNECTED.
     pub server: String,
@@ -41,13 +43,13 @@ pub struct SessionSettings {
 impl Default for SessionSettings {
     fn default() -> Self {
         Self {
-            heart_beat_send_ms: 10_000,
-            heart_beat_expect_ms: 10_000,
-            heart_beat_least_ms: 5_000,
-            heart_beat_most_ms: 60_000,
-            connect_timeout_ms: 10_000,
-            frame_timeout_ms: 30_000,
-            write_timeout_ms: 10_000,
+            heart_beat_send: HumanDuration::from_secs(10),
+            heart_beat_expect: HumanDuration::from_secs(10),
+            heart_beat_least: HumanDuration::from_secs(5),
+            heart_beat_most: HumanDuration::from_secs(60),
+            connect_timeout: HumanDuration::from_secs(10),
+            frame_timeout: HumanDuration::from_secs(30),
+            write_timeout: HumanDuration::from_secs(10),
             max_subscriptions: 128,
             ack_window: 1_024,
             max_sends_in_flight: 64,
@@ -59,30 +61,30 @@ impl Default for SessionSettings {
     }
 }
 
-/// Settings under which no session could live, or which no client could see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadSessionSettings {
-    #[error("{0} must be 0, or between heart_beat_least_ms and heart_beat_most_ms.")]
-    HeartBeat(&'static str),
-    #[error("{0} must not be 0.")]
-    Zero(&'static str),
-    #[error("server must have no control characters, since CONNECTED can't escape them.")]
-    Server,
-}
-
 impl SessionSettings {
-    /// Whether a node can start with them.
-    pub fn check(&self) -> Result<(), BadSessionSettings> {
-        let announced: RangeInclusive<u32> = self.heart_beat_least_ms..=self.heart_beat_most_ms;
-        for (name, value) in [("heart_beat_send_ms", self.heart_beat_send_ms), ("heart_beat_expect_ms", self.heart_beat_expect_ms)] {
-            if value != 0 && !announced.contains(&value) {
-                return Err(BadSessionSettings::HeartBeat(name));
+    /// Keys under which no session could live, or which no client could see, and why.
+    pub fn problems(&self) -> Vec<(&'static str, &'static str)> {
+        let mut problems = Vec::new();
+        let announced = self.heart_beat_least..=self.heart_beat_most;
+        for (key, time) in [("heart_beat_send", self.heart_beat_send), ("heart_beat_expect", self.heart_beat_expect)] {
+            if time != HumanDuration::ZERO && !announced.contains(&time) {
+                problems.push((key, "It is 0s, or between heart_beat_least and heart_beat_most."));
             }
         }
-        for (name, is_zero) in [
-            ("connect_timeout_ms", self.connect_timeout_ms == 0),
-            ("frame_timeout_ms", self.frame_timeout_ms == 0),
-            ("write_timeout_ms", self.write_timeout_ms == 0),
+        for (key, time) in
+            [("connect_timeout", self.connect_timeout), ("frame_timeout", self.frame_timeout), ("write_timeout", self.write_timeout)]
+        {
+            if time == HumanDuration::ZERO {
+                problems.push((key, "It is more than 0s, or no session could live."));
+            }
+            if time > LONGEST {
+                problems.push((key, "It is at most 24h."));
+            }
+        }
+        if self.heart_beat_most > LONGEST {
+            problems.push(("heart_beat_most", "It is at most 24h."));
+        }
+        for (key, is_zero) in [
             ("max_subscriptions", self.max_subscriptions == 0),
             ("ack_window", self.ack_window == 0),
             ("max_sends_in_flight", self.max_sends_in_flight == 0),
@@ -90,44 +92,52 @@ impl SessionSettings {
             ("max_id_bytes", self.max_id_bytes == 0),
         ] {
             if is_zero {
-                return Err(BadSessionSettings::Zero(name));
+                problems.push((key, "It is at least 1, or no session could do anything."));
             }
         }
         if self.server.chars().any(char::is_control) {
-            return Err(BadSessionSettings::Server);
+            problems.push(("server", "It has no control characters, since CONNECTED can't escape them."));
         }
-        Ok(())
+        problems
     }
 }
 
-pub(super) fn milliseconds(number: u32) -> Duration {
-    Duration::from_millis(number.into())
+/// As in a `heart-beat` header.
+pub(super) fn in_millis(time: HumanDuration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn wrong(settings: &SessionSettings) -> Vec<&'static str> {
+        settings.problems().into_iter().map(|(key, _)| key).collect()
+    }
+
     #[test]
     fn the_defaults_are_allowed() {
-        assert_eq!(SessionSettings::default().check(), Ok(()));
+        assert_eq!(wrong(&SessionSettings::default()), [""; 0]);
     }
 
     #[test]
     fn what_no_client_could_live_with_is_refused() {
         let defaults = SessionSettings::default;
+        let (half_a_second, none) = (HumanDuration::from_millis(500), HumanDuration::ZERO);
         for (settings, expected) in [
-            (SessionSettings { heart_beat_send_ms: 500, ..defaults() }, BadSessionSettings::HeartBeat("heart_beat_send_ms")),
-            (SessionSettings { heart_beat_expect_ms: 60_001, ..defaults() }, BadSessionSettings::HeartBeat("heart_beat_expect_ms")),
-            (SessionSettings { ack_window: 0, ..defaults() }, BadSessionSettings::Zero("ack_window")),
-            (SessionSettings { server: "a\nb:c".into(), ..defaults() }, BadSessionSettings::Server),
+            (SessionSettings { heart_beat_send: half_a_second, ..defaults() }, "heart_beat_send"),
+            (SessionSettings { heart_beat_expect: HumanDuration::from_millis(60_001), ..defaults() }, "heart_beat_expect"),
+            (SessionSettings { heart_beat_most: HumanDuration::from_secs(86_401), ..defaults() }, "heart_beat_most"),
+            (SessionSettings { connect_timeout: none, ..defaults() }, "connect_timeout"),
+            (SessionSettings { write_timeout: HumanDuration::from_millis(u64::MAX), ..defaults() }, "write_timeout"),
+            (SessionSettings { ack_window: 0, ..defaults() }, "ack_window"),
+            (SessionSettings { server: "a\nb:c".into(), ..defaults() }, "server"),
         ] {
-            assert_eq!(settings.check(), Err(expected));
+            assert_eq!(wrong(&settings), [expected]);
         }
-        let none = SessionSettings { heart_beat_send_ms: 0, heart_beat_expect_ms: 0, ..defaults() };
-        assert_eq!(none.check(), Ok(()));
-        let fast = SessionSettings { heart_beat_send_ms: 500, heart_beat_least_ms: 500, ..defaults() };
-        assert_eq!(fast.check(), Ok(()));
+        assert_eq!(wrong(&SessionSettings { ack_window: 0, connect_timeout: none, ..defaults() }), ["connect_timeout", "ack_window"]);
+        assert_eq!(wrong(&SessionSettings { heart_beat_send: none, heart_beat_expect: none, ..defaults() }), [""; 0]);
+        assert_eq!(wrong(&SessionSettings { heart_beat_send: half_a_second, heart_beat_least: half_a_second, ..defaults() }), [""; 0]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::heart_beat::HeartBeats;
-use super::settings::{SessionSettings, milliseconds};
+use super::settings::SessionSettings;
 
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +54,10 @@ impl Timers {
     /// For a socket that was opened now.
     pub fn new(settings: &SessionSettings, now: Instant) -> Self {
         Self {
-            frame_timeout: milliseconds(settings.frame_timeout_ms),
-            write_timeout: milliseconds(settings.write_timeout_ms),
+            frame_timeout: settings.frame_timeout.0,
+            write_timeout: settings.write_timeout.0,
             heart_beats: HeartBeats::default(),
-            connect_by: Some(now + milliseconds(settings.connect_timeout_ms)),
+            connect_by: Some(now + settings.connect_timeout.0),
             frame_begun: None,
             last_read: now,
             last_written: now,

@@ -7,13 +7,24 @@ use serde::de::DeserializeOwned;
 use super::problem::{Problem, SettingsError, Source};
 use super::reader::{Failure, Kind, Reader};
 use super::tree::{Node, PREFIX, Value};
+use super::written::Written;
 
 /// Enough to mend a file in one go; after that many, each is likely to be the consequence of another.
 const MOST_PROBLEMS: usize = 20;
 
 /// Variables with our prefix that are no settings: the file's own path, and what the build and the tests use.
-const NOT_SETTINGS: &[&str] =
-    &["FOOTFALL_CONFIG", "FOOTFALL_SKIP_PAGE", "FOOTFALL_URL", "FOOTFALL_DATA", "FOOTFALL_BIN", "FOOTFALL_SECRET", "FOOTFALL_COOKIE"];
+const NOT_SETTINGS: &[&str] = &[
+    "FOOTFALL_CONFIG",
+    "FOOTFALL_SKIP_PAGE",
+    "FOOTFALL_WRITE_DOCS",
+    "FOOTFALL_TIER",
+    "FOOTFALL_SEED",
+    "FOOTFALL_URL",
+    "FOOTFALL_DATA",
+    "FOOTFALL_BIN",
+    "FOOTFALL_SECRET",
+    "FOOTFALL_COOKIE",
+];
 
 /// The environment, for [`load`]. What is not Unicode can't be a setting, but it can be somebody else's variable.
 #[expect(clippy::disallowed_methods, reason = "settings are where the environment is read")]
@@ -32,15 +43,19 @@ pub fn load<T: DeserializeOwned>(file: Option<&Path>, env: impl Iterator<Item = 
         Some(path) => Source::read(path)?,
         None => Source::none(),
     };
-    load_from(&source, env)
+    load_source(source, env).map(|(settings, _)| settings)
 }
 
 /// The same from a text that the program brings; `name` stands in errors where a file's name would.
 pub fn load_text<T: DeserializeOwned>(name: &str, text: &str, env: impl Iterator<Item = (String, String)>) -> Result<T, SettingsError> {
-    load_from(&Source::new(name, text), env)
+    load_source(Source::new(name, text), env).map(|(settings, _)| settings)
 }
 
-fn load_from<T: DeserializeOwned>(source: &Source, env: impl Iterator<Item = (String, String)>) -> Result<T, SettingsError> {
+/// The same, and where everything was written.
+pub(super) fn load_source<T: DeserializeOwned>(
+    source: Source,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<(T, Written), SettingsError> {
     let mut tree = Node::parse(source.text()).map_err(|errors| {
         SettingsError::Invalid(errors.iter().take(MOST_PROBLEMS).map(|error| source.syntax(error.message(), error.span())).collect())
     })?;
@@ -51,7 +66,7 @@ fn load_from<T: DeserializeOwned>(source: &Source, env: impl Iterator<Item = (St
     let mut removed: Vec<Vec<String>> = Vec::new();
     while problems.len() < MOST_PROBLEMS {
         match T::deserialize(Reader::new(&tree)) {
-            Ok(settings) if problems.is_empty() => return Ok(settings),
+            Ok(settings) if problems.is_empty() => return Ok((settings, Written { source, tree })),
             Ok(_) => break,
             Err(failure) => {
                 let place = failure.place();

@@ -1,16 +1,18 @@
-//! All settings of a node, put together from those of its parts, and what must hold between them.
+//! All settings of a node, put together from those of its parts.
 
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{SettingsError, load, load_text};
-use crate::auth::{AuthError, AuthSettings, TokenVerifier};
+use super::load::load_source;
+use super::problem::Source;
+use super::{SettingsError, Written};
+use crate::auth::AuthSettings;
 use crate::channel::RateLimitSettings;
 use crate::message::HumanDuration;
-use crate::policy::{ApplicationSettings, DestinationSettings, Policies, PolicyError, Refusals};
-use crate::session::{BadSessionSettings, SessionSettings};
+use crate::policy::{ApplicationSettings, DestinationSettings, Refusals};
+use crate::session::SessionSettings;
 use crate::store::SqliteSettings;
 use crate::telemetry::LogFormat;
 use crate::transport::ServerSettings;
@@ -22,7 +24,7 @@ pub const DEVELOPMENT: &str = include_str!("development.toml");
 pub const DEFAULT_FILE: &str = "footfall.toml";
 
 /// Whom a node is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// This machine: a key is made at first start, and `POST /dev/token` makes tokens.
@@ -36,21 +38,31 @@ pub enum Mode {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Whom the node is for.
     pub mode: Mode,
+    /// This node among others.
     pub node: NodeSettings,
+    /// The way in.
     pub server: ServerSettings,
+    /// What one session may ask for, and how often it wants a sign of life.
     pub session: SessionSettings,
+    /// Which tokens are good and what they say.
     pub auth: AuthSettings,
+    /// How fast users may SEND.
     pub rate_limit: RateLimitSettings,
+    /// Where messages are kept.
     pub store: StoreSettings,
+    /// What the node says of itself, on standard error.
     pub log: LogSettings,
     /// What becomes of a connection whose SUBSCRIBE or SEND is refused, where its policy says nothing of it.
     pub refusals: Refusals,
+    /// What destinations are and who may use them; the first entry whose pattern fits counts. Without one, nobody may.
     pub destinations: Vec<DestinationSettings>,
+    /// Where SENDs to `/app/…` go and who may make them; the first entry whose pattern fits counts.
     pub applications: Vec<ApplicationSettings>,
 }
 
-/// `[node]`
+/// This node among others.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NodeSettings {
@@ -58,14 +70,15 @@ pub struct NodeSettings {
     pub id: Option<String>,
 }
 
-/// `[store]`
+/// Where messages are kept, and for how long what is remembered.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
+    /// The database file of a single node.
     pub sqlite: SqliteSettings,
     /// A SEND with an `idempotency-key` that was used within this time is a retry, whatever became of the message since.
     pub idempotency_window: HumanDuration,
-    /// How often retention is applied.
+    /// How often retention is applied; at least 1s.
     pub retention_interval: HumanDuration,
 }
 
@@ -79,12 +92,13 @@ impl Default for StoreSettings {
     }
 }
 
-/// `[log]`
+/// What the node says of itself, on standard error.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
+    /// How a log line looks.
     pub format: LogFormat,
-    /// As in `info` or `info,footfall=debug`.
+    /// Which events are logged, as in `info` or `info,footfall=debug`.
     pub filter: String,
 }
 
@@ -94,68 +108,15 @@ impl Default for LogSettings {
     }
 }
 
-/// Settings that were read, and are not good together.
-#[derive(Debug, thiserror::Error)]
-pub enum BadSettings {
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    #[error("session.{0}")]
-    Session(#[from] BadSessionSettings),
-    #[error(transparent)]
-    Auth(#[from] AuthError),
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-    #[error("server.allowed_origins: \"*\" lets every page use its visitors' cookies, so auth.cookie can't be set with it.")]
-    CookieForEveryone,
-    #[error("server.path: It begins with / and is not the page's.")]
-    Path,
-    #[error("server.{0}: {1}")]
-    Server(&'static str, &'static str),
-}
-
-/// Settings that a node can start with.
-#[derive(Debug)]
-pub struct Checked {
-    pub settings: Settings,
-    pub verifier: TokenVerifier,
-    pub policies: Policies,
-}
-
 impl Settings {
-    /// Reads `file`, or `footfall.toml` if that is there, or else what two tabs need to chat; variables win.
-    pub fn read(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self, SettingsError> {
+    /// Reads `file`, or `footfall.toml` if that is there, or else what two tabs need to chat; variables win. What is found
+    /// wrong later, [`Written`] finds again.
+    pub fn read(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<(Self, Written), SettingsError> {
         let found = file.map(Path::to_owned).or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
-        match found {
-            Some(path) => load(Some(&path), environment),
-            None => load_text("development settings", DEVELOPMENT, environment),
-        }
-    }
-
-    /// Compiles and loads what can be wrong only together. In development mode a key is there by now.
-    pub fn check(self) -> Result<Checked, BadSettings> {
-        self.session.check()?;
-        let server = &self.server;
-        if self.auth.cookie.is_some() && server.allowed_origins.iter().any(|origin| origin == "*") {
-            return Err(BadSettings::CookieForEveryone);
-        }
-        if !server.path.starts_with('/') || server.path.len() == 1 || server.path.contains(['{', '}', '*', '?', '#']) {
-            return Err(BadSettings::Path);
-        }
-        for (key, value, least) in [
-            ("max_frame", server.max_frame, 1024),
-            ("max_frame_before_connect", server.max_frame_before_connect, 1024),
-            ("max_outbox", server.max_outbox, server.max_frame.saturating_mul(2)),
-            ("max_connections", server.max_connections, 1),
-        ] {
-            if value < least {
-                return Err(BadSettings::Server(
-                    key,
-                    "It is too small: a frame has at least 1024 bytes, and an outbox holds two of the largest.",
-                ));
-            }
-        }
-        let verifier = TokenVerifier::new(&self.auth)?;
-        let policies = Policies::compile(&self.destinations, &self.applications, self.refusals)?;
-        Ok(Checked { settings: self, verifier, policies })
+        let source = match found {
+            Some(path) => Source::read(&path)?,
+            None => Source::new("development settings", DEVELOPMENT),
+        };
+        load_source(source, environment)
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::check::Wrong;
 use super::reader::{Failure, Kind};
 use super::suggest::nearest;
 use super::tree::{Node, Origin, PREFIX, Value};
@@ -15,7 +16,7 @@ const SECRET_WORDS: &[&str] = &["secret", "passw", "passcode", "passphrase", "to
 /// So many known keys are worth listing when none is near.
 const MOST_KNOWN: usize = 16;
 
-/// Longer lines are not shown; the place says where they are.
+/// Of longer lines the part around the mark is shown.
 const LONGEST_LINE: usize = 160;
 
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +88,9 @@ impl Source {
     pub(super) fn syntax(&self, message: &str, span: Option<Range<usize>>) -> Problem {
         let span = span.unwrap_or(self.text.len()..self.text.len());
         let line = self.line(span.start);
-        let excerpt = self.shows_no_secret(&line).then(|| self.excerpt(&span, line.end, "")).flatten();
+        let quoted = self.text[line.start..span.start.min(line.end)].contains(['"', '\'']);
+        let start = if quoted { span.start } else { line.start };
+        let excerpt = self.shows_no_secret(&line).then(|| self.excerpt(&span, start..line.end, "")).flatten();
         Problem { place: self.place(span.start), sentence: message.to_owned(), excerpt, offset: span.start }
     }
 
@@ -106,8 +109,12 @@ impl Source {
                     Some(key) if unknown => (key, key.end, self.after_key(key.end)),
                     _ => (value, value.end, ""),
                 };
-                let shown = !secret && !is_secret(&self.text[self.line(span.start)]);
-                let excerpt = shown.then(|| self.excerpt(span, end, rest)).flatten();
+                let line = self.line(span.start);
+                let shown = !secret && !is_secret(&self.text[line.clone()]);
+                // What stands before the span could be a secret whose key was misspelt, if it holds a text.
+                let quoted = self.text[line.start..span.start.min(line.end)].contains(['"', '\'']);
+                let start = if quoted { span.start } else { line.start };
+                let excerpt = shown.then(|| self.excerpt(span, start..end, rest)).flatten();
                 let sentence = match path_text(tree, &failure.path) {
                     path if matches!(failure.kind, Kind::UnknownKey { .. } | Kind::Missing(_)) || path.is_empty() => sentence,
                     path => format!("`{path}`: {sentence}"),
@@ -141,22 +148,81 @@ impl Source {
         }
     }
 
-    /// The line up to `end`, then `rest`, and below it a mark under the span. What stands before the span is left out
-    /// if it holds a text, since that could be a secret whose key was misspelt.
-    fn excerpt(&self, span: &Range<usize>, end: usize, rest: &str) -> Option<String> {
-        let line = self.line(span.start);
-        let start = if self.text[line.start..span.start.min(line.end)].contains(['"', '\'']) { span.start } else { line.start };
-        let shown = self.text.get(start..end.min(line.end))?;
-        if shown.chars().count() > LONGEST_LINE {
-            return None;
+    /// What a later check found. All keys are known by now, so no secret stands under a misspelt one.
+    pub(super) fn locate(&self, tree: &Node, wrong: &Wrong) -> Problem {
+        let path: Vec<String> = wrong.path.split(['.', '[', ']']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let node = tree.nearest(&path);
+        let sentence = format!("`{}`: {}", wrong.path, wrong.sentence);
+        match &node.origin {
+            Origin::Everything => Problem { place: self.name.clone(), sentence, excerpt: None, offset: 0 },
+            Origin::Variable(name) if variable_name(&path) == name.to_uppercase() => Problem::new(name.as_ref(), wrong.sentence.clone()),
+            Origin::Variable(name) => Problem::new(name.as_ref(), sentence),
+            Origin::File { key, value } => {
+                let inner = wrong.within.and_then(|(line, column)| self.within(node, value, line, column));
+                // The place says it better than the sentence, which counts from the text's own begin.
+                let sentence = if inner.is_some() { sentence.replacen(&position_text(wrong.within), "", 1) } else { sentence };
+                let span = inner.map_or_else(|| value.clone(), |offset| offset..offset);
+                let excerpt = self.located_excerpt(&path, node, key.as_ref(), value, &span);
+                Problem { place: self.place(span.start), sentence, excerpt, offset: span.start }
+            }
         }
-        let shown: String = shown.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
-        let indent = self.text.get(start..span.start)?.chars().count();
-        let width = self.text.get(span.start..span.end.min(line.end))?.chars().count().max(1);
+    }
+
+    fn located_excerpt(
+        &self,
+        path: &[String],
+        node: &Node,
+        key: Option<&Range<usize>>,
+        value: &Range<usize>,
+        span: &Range<usize>,
+    ) -> Option<String> {
+        let line = self.line(span.start);
+        let start = key.map_or(value.start, |key| key.start);
+        if matches!(node.value, Value::Table(_)) && self.text[line.clone()].trim_start().starts_with('[') {
+            // A header, which holds nothing but names.
+            self.excerpt(value, value.clone(), "")
+        } else if path.iter().any(|name| is_secret(name)) || holds_secret(node) {
+            key.and_then(|key| self.excerpt(&(value.start..value.start), key.start..value.start, "…"))
+        } else if is_secret(&self.text[line.clone()]) {
+            // Its neighbours on the line may be secret.
+            self.excerpt(span, start.max(line.start)..value.end, "")
+        } else {
+            self.excerpt(span, line, "")
+        }
+    }
+
+    /// Where in the file a line and column of a text are, if the file has the text as it is, without escapes.
+    fn within(&self, node: &Node, span: &Range<usize>, line: usize, column: usize) -> Option<usize> {
+        let Value::String(text) = &node.value else { return None };
+        let start = span.start + self.text.get(span.clone())?.find(text.as_str())?;
+        let before: usize = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
+        let on_line: usize = text.get(before..)?.chars().take(column.checked_sub(1)?).map(char::len_utf8).sum();
+        Some(start + before + on_line)
+    }
+
+    /// A part of a line, then `rest`, and below it a mark under the span; what is too far from the span is cut off.
+    fn excerpt(&self, span: &Range<usize>, part: Range<usize>, rest: &str) -> Option<String> {
+        let line = self.line(span.start);
+        let printable = |text: &str| text.chars().map(|one| if one.is_control() { ' ' } else { one }).collect::<Vec<_>>();
+        let mut shown = printable(self.text.get(part.start..part.end.min(line.end))?);
+        let mut indent = self.text.get(part.start..span.start)?.chars().count();
+        let mut width = self.text.get(span.start..span.end.min(line.end))?.chars().count().max(1);
+        if shown.len() > LONGEST_LINE {
+            let cut = indent.saturating_sub(LONGEST_LINE / 2);
+            if cut > 0 {
+                shown.splice(..=cut, ['…']);
+                indent -= cut;
+            }
+            if shown.len() > LONGEST_LINE {
+                shown.splice(LONGEST_LINE.., ['…']);
+            }
+            width = width.min((LONGEST_LINE + 1).saturating_sub(indent).max(1));
+        }
+        let shown: String = shown.into_iter().collect();
         let number = (self.text[..line.start].matches('\n').count() + 1).to_string();
         let mut excerpt = String::new();
         // Writing to a String can't fail.
-        writeln!(excerpt, "  {number} | {}{rest}", shown.trim_end()).ok()?;
+        writeln!(excerpt, "  {number} | {}{rest}", if rest.is_empty() { shown.trim_end() } else { &shown }).ok()?;
         write!(excerpt, "  {:1$} | {2:3$}{4}", "", number.len(), "", indent, "^".repeat(width)).ok()?;
         Some(excerpt)
     }
@@ -169,6 +235,11 @@ impl Source {
         let in_text = before.matches("\"\"\"").count() % 2 == 1 || before.matches("'''").count() % 2 == 1;
         !in_text && !is_secret(&self.text[header..line.end])
     }
+}
+
+/// As a rule's error begins.
+fn position_text(position: Option<(usize, usize)>) -> String {
+    position.map(|(line, column)| format!("Line {line}, column {column}: ")).unwrap_or_default()
 }
 
 fn is_secret(text: &str) -> bool {

@@ -5,8 +5,12 @@
     reason = "the runner tells tests by the environment what to run, their tasks end with their runtime, a moment to kill at is a moment, and a test that can not go on should panic"
 )]
 
+mod commands;
+mod contracts;
+mod commands;
 mod contracts;
 mod durability;
+mod settings_page;
 mod spec;
 mod support;
 mod transcripts;

@@ -67,7 +67,7 @@ pub(super) fn write_options(settings: &SqliteSettings) -> SqliteConnectOptions {
 fn options(settings: &SqliteSettings) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(&settings.path)
-        .busy_timeout(Duration::from_millis(settings.busy_timeout_ms).min(MAX_BUSY))
+        .busy_timeout(settings.busy_timeout.0.min(MAX_BUSY))
         // Statements would be logged as they are, at length.
         .disable_statement_logging()
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::message::HumanDuration;
+
 /// Where kept messages live, and what the file may cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -14,15 +16,15 @@ pub struct SqliteSettings {
     /// How many reads run at once; writes have a connection of their own.
     #[schemars(range(min = 1))]
     pub read_connections: u32,
-    /// How long to wait for another program that holds the file, such as a backup, in milliseconds; at most 4000 count.
-    pub busy_timeout_ms: u64,
-    /// The file grows to at most this size; beyond it nothing is stored until retention makes room. No limit if left out.
+    /// How long to wait for another program that holds the file, such as a backup; at most 4s count.
+    pub busy_timeout: HumanDuration,
+    /// The file grows to at most this many MiB; beyond it nothing is stored until retention makes room. No limit if left out.
     pub max_size_mib: Option<u32>,
 }
 
 impl Default for SqliteSettings {
     fn default() -> Self {
-        Self { path: "data/footfall.db".into(), read_connections: 4, busy_timeout_ms: 2_000, max_size_mib: None }
+        Self { path: "data/footfall.db".into(), read_connections: 4, busy_timeout: HumanDuration::from_secs(2), max_size_mib: None }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use footfall::message::{Message, new_id};
+use footfall::message::{HumanDuration, Message, new_id};
 use footfall::store::{Keep, SqliteSettings, SqliteStore, Store, StoreError};
 use sqlx::{Connection, Executor, SqliteConnection};
 use tempfile::TempDir;
@@ -148,7 +148,7 @@ async fn a_full_disk_that_grew_is_written_again() {
 #[tokio::test]
 async fn a_file_that_another_program_holds_is_waited_for_and_then_refused() {
     let mut home = SqliteHome::new();
-    home.settings.busy_timeout_ms = 50;
+    home.settings.busy_timeout = HumanDuration::from_millis(50);
     let mut log = Writer::claim(&home.open().await, 0).await;
     let mut other = home.file().await;
     other.execute("BEGIN IMMEDIATE").await.unwrap();

@@ -152,7 +152,7 @@ async fn disconnect_is_answered_and_what_follows_it_is_not_acted_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_before_connect_ends_with_4500() {
-    let node = TestNode::start(&format!("{OPEN}[session]\nconnect_timeout_ms = 300\n")).await;
+    let node = TestNode::start(&format!("{OPEN}[session]\nconnect_timeout = \"300ms\"\n")).await;
     let begun = Instant::now();
     let mut silent = Client::open(node.address).await;
     let mut beats = Client::open(node.address).await;

@@ -216,7 +216,7 @@ async fn the_clients_first_known_subprotocol_is_chosen_and_does_not_bind_the_ver
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_head_is_431_and_a_slow_one_is_cut_off() {
-    let node = TestNode::start(&format!("{OPEN}[server]\nhandshake_timeout_ms = 300\n")).await;
+    let node = TestNode::start(&format!("{OPEN}[server]\nhandshake_timeout = \"300ms\"\n")).await;
     let long = format!("X-Long: {}\r\n", "x".repeat(200 * 1024));
     let many = "X-Many: x\r\n".repeat(2000);
     for headers in [long, many] {

@@ -17,7 +17,7 @@ const FRAME_TIMEOUT: Duration = Duration::from_millis(400);
 /// A partial frame or message, pings between, and whatever else might make it look alive: it must end in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_that_is_never_finished_ends() {
-    let node = TestNode::start(&format!("{OPEN}[session]\nframe_timeout_ms = 400\n")).await;
+    let node = TestNode::start(&format!("{OPEN}[session]\nframe_timeout = \"400ms\"\n")).await;
     let whole = ws_frame(FIN | TEXT, b"\n");
     let half_head = &ws_frame(FIN | TEXT, &[b'x'; 200])[..3];
     for (name, bytes) in [
@@ -65,7 +65,7 @@ async fn a_frame_that_is_never_finished_ends() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_that_is_finished_in_time_lives() {
-    let node = TestNode::start(&format!("{OPEN}[session]\nframe_timeout_ms = 400\n")).await;
+    let node = TestNode::start(&format!("{OPEN}[session]\nframe_timeout = \"400ms\"\n")).await;
     let mut client = Client::connect(node.address, "alice").await;
     let mut pause = tokio::time::interval(FRAME_TIMEOUT / 4);
     // Frames one after the other, each begun where another ended, for longer than one may take.
@@ -231,17 +231,17 @@ async fn a_deaf_one_is_dropped(settings: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_lets_too_much_wait_is_dropped_and_no_other() {
-    a_deaf_one_is_dropped("[server]\nmax_frame = 16384\nmax_outbox = 65536\n[session]\nwrite_timeout_ms = 60000\n").await;
+    a_deaf_one_is_dropped("[server]\nmax_frame = 16384\nmax_outbox = 65536\n[session]\nwrite_timeout = \"60000ms\"\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_takes_no_bytes_is_dropped_and_no_other() {
-    a_deaf_one_is_dropped("[server]\nmax_frame = 16384\nmax_outbox = 1073741824\n[session]\nwrite_timeout_ms = 500\n").await;
+    a_deaf_one_is_dropped("[server]\nmax_frame = 16384\nmax_outbox = 1073741824\n[session]\nwrite_timeout = \"500ms\"\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_one_that_reads_again_is_told_to_come_back() {
-    let settings = "[server]\nmax_frame = 16384\nmax_outbox = 65536\n[session]\nwrite_timeout_ms = 60000\nack_window = 2\n";
+    let settings = "[server]\nmax_frame = 16384\nmax_outbox = 65536\n[session]\nwrite_timeout = \"60000ms\"\nack_window = 2\n";
     let node = TestNode::start(&format!("{OPEN}{settings}")).await;
     let mut writer = Client::connect(node.address, "writer").await;
     // It acknowledges nothing, so what comes is held and counts, however fast it reads.

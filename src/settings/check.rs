@@ -1,0 +1,111 @@
+//! What must hold between settings that read well, and what can be known only by loading keys and compiling rules.
+
+use std::fmt;
+
+use super::{LogSettings, Mode, Settings, StoreSettings};
+use crate::auth::{AuthError, Issuer, TokenVerifier};
+use crate::message::HumanDuration;
+use crate::policy::{Policies, PolicyError};
+use crate::telemetry;
+
+/// Retention walks through all destinations; more often would do nothing else.
+const LEAST_INTERVAL: HumanDuration = HumanDuration::from_secs(1);
+
+/// Settings that a node can start with.
+#[derive(Debug)]
+pub struct Checked {
+    pub settings: Settings,
+    pub verifier: TokenVerifier,
+    pub policies: Policies,
+}
+
+/// A setting that reads well and is no good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// As `destinations[1].send`.
+    pub path: String,
+    pub sentence: String,
+    /// Line and column inside a text of its own kind, from 1; the sentence begins with them.
+    pub within: Option<(usize, usize)>,
+}
+
+impl Wrong {
+    fn new(path: impl Into<String>, sentence: impl Into<String>) -> Self {
+        Self { path: path.into(), sentence: sentence.into(), within: None }
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.path, self.sentence)
+    }
+}
+
+impl From<PolicyError> for Wrong {
+    fn from(error: PolicyError) -> Self {
+        let PolicyError { list, index, key, problem } = error;
+        Self { path: format!("{}[{index}].{key}", list.name()), sentence: problem.to_string(), within: problem.position() }
+    }
+}
+
+/// All that is wrong with settings that were read; at least one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct BadSettings(pub Vec<Wrong>);
+
+impl Settings {
+    /// Compiles and loads what can be wrong only together. In development mode a key is there by now.
+    pub fn check(self) -> Result<Checked, BadSettings> {
+        let mut wrong = self.wrong();
+        let verifier = TokenVerifier::new(&self.auth);
+        if verifier.is_err() {
+            let problems = TokenVerifier::problems(&self.auth);
+            wrong.extend(problems.iter().map(AuthError::parts).map(|(path, sentence)| Wrong::new(path, sentence)));
+        }
+        // Without a secret nobody could get a token from `POST /dev/token`.
+        if self.mode == Mode::Development
+            && verifier.is_ok()
+            && let Err(error) = Issuer::new(&self.auth)
+        {
+            let (path, sentence) = error.parts();
+            wrong.push(Wrong::new(path, sentence));
+        }
+        let policies = Policies::compile(&self.destinations, &self.applications, self.refusals);
+        match (verifier, policies) {
+            (Ok(verifier), Ok(policies)) if wrong.is_empty() => Ok(Checked { settings: self, verifier, policies }),
+            (_, policies) => {
+                wrong.extend(policies.err().into_iter().flatten().map(Wrong::from));
+                Err(BadSettings(wrong))
+            }
+        }
+    }
+
+    fn wrong(&self) -> Vec<Wrong> {
+        let mut wrong = Vec::new();
+        wrong.extend(self.server.problems().into_iter().map(|(key, sentence)| Wrong::new(format!("server.{key}"), sentence)));
+        wrong.extend(self.session.problems().into_iter().map(|(key, sentence)| Wrong::new(format!("session.{key}"), sentence)));
+        if self.auth.cookie.is_some()
+            && let Some(index) = self.server.allowed_origins.iter().position(|origin| origin == "*")
+        {
+            let sentence = "\"*\" lets every page use its visitors' cookies, so auth.cookie can't be set with it.";
+            wrong.push(Wrong::new(format!("server.allowed_origins[{index}]"), sentence));
+        }
+        wrong.extend(self.store.wrong());
+        wrong.extend(self.log.wrong());
+        wrong
+    }
+}
+
+impl StoreSettings {
+    fn wrong(&self) -> Option<Wrong> {
+        (self.retention_interval < LEAST_INTERVAL).then(|| Wrong::new("store.retention_interval", "It is at least 1s."))
+    }
+}
+
+impl LogSettings {
+    fn wrong(&self) -> Option<Wrong> {
+        telemetry::check_filter(&self.filter)
+            .err()
+            .map(|_| Wrong::new("log.filter", "A filter is of the form info or info,footfall=debug."))
+    }
+}
