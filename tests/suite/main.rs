@@ -7,8 +7,6 @@
 
 mod commands;
 mod contracts;
-mod commands;
-mod contracts;
 mod durability;
 mod settings_page;
 mod spec;

@@ -12,7 +12,7 @@ use crate::support::websocket::{FIN, PONG};
 
 /// The node's own interval; short, so that tests are.
 const INTERVAL: Duration = Duration::from_millis(300);
-const FAST: &str = "[session]\nheart_beat_send_ms = 300\nheart_beat_expect_ms = 300\nheart_beat_least_ms = 300\n";
+const FAST: &str = "[session]\nheart_beat_send = \"300ms\"\nheart_beat_expect = \"300ms\"\nheart_beat_least = \"300ms\"\n";
 /// On a machine that is busy with other tests.
 const LATE: u32 = 5;
 

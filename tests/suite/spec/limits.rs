@@ -258,7 +258,7 @@ async fn a_slow_one_that_reads_again_is_told_to_come_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_draining_node_tells_everyone_to_come_back_and_ends_well() {
-    let node = TestNode::start(&format!("{OPEN}[server]\ndrain_ms = 300\n")).await;
+    let node = TestNode::start(&format!("{OPEN}[server]\ndrain = \"300ms\"\n")).await;
     let mut clients = Vec::new();
     for _ in 0..5 {
         clients.push(Client::connect(node.address, "alice").await);
