@@ -115,7 +115,7 @@ async fn a_head_may_have_its_limits_and_no_more() {
         client.say(frame(&too_much)).await;
         client.refused(code).await;
     }
-    for (command, code) in [("X".repeat(32), Code::UnknownCommand), ("X".repeat(33), Code::MalformedFrame)] {
+    for (command, code) in [("X".repeat(32), Code::UnknownCommand), ("X".repeat(33), Code::CommandTooLong)] {
         let mut client = Client::open(node.address).await;
         client.say(format!("{command}\n\n\0")).await;
         client.refused(code).await;
@@ -153,7 +153,7 @@ async fn a_frame_without_end_is_refused_at_its_limit() {
         let command = if connected { "SEND\ndestination:/topic/open.room\n" } else { "CONNECT\n" };
         let frame_limit = if connected { 64 * KIB } else { 16 * KIB };
         for (begin, piece, code, limit) in [
-            (String::new(), &kib, Code::MalformedFrame, 32),
+            (String::new(), &kib, Code::CommandTooLong, 32),
             (format!("{command}x:"), &kib, Code::HeaderTooLong, 10 * KIB),
             (command.to_owned(), &kib, Code::HeaderTooLong, 10 * KIB),
             (command.to_owned(), &headers, Code::TooManyHeaders, 64 * 4),
