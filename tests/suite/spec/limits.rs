@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use footfall::message::Code;
+use sqlx::Connection;
 use stomp_frames::Command;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -157,6 +158,38 @@ async fn bytes_in_flight_are_bounded_and_none_is_lost() {
     }
     for number in 0..40 {
         client.receipt(&number.to_string()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_store_stands_still_a_sender_is_not_read_and_loses_nothing() {
+    for limit in ["max_sends_in_flight = 4", "max_bytes_in_flight = 16"] {
+        let node = TestNode::start(&format!("{OPEN}[session]\n{limit}\n")).await;
+        let mut client = Client::connect(node.address, "alice").await;
+        let mut other = Client::connect(node.address, "other").await;
+        client.done(send("/topic/kept.room", "stored")).await;
+        let held = node.hold_store().await;
+        let kept = |number: u32| send("/topic/kept.room", "4321").with_header("receipt", number.to_string());
+        for number in 0..3 {
+            client.send(kept(number)).await;
+        }
+        assert!(client.socket.answers_ping().await);
+        client.send(kept(3)).await;
+        client.socket.send(FIN | PING, b"unread").await;
+        client.send(kept(4)).await;
+        // While another one has its answers.
+        for _ in 0..50 {
+            tokio::select! {
+                biased;
+                got = client.socket.read_frame() => panic!("{limit}: it was read on, {got:?}"),
+                () = other.lives() => {}
+            }
+        }
+        held.close().await.unwrap();
+        for number in 0..5 {
+            client.receipt(&number.to_string()).await;
+        }
+        client.lives().await;
     }
 }
 

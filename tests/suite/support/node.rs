@@ -11,6 +11,8 @@ use footfall::settings::{Settings, load_text};
 use footfall::shutdown::Shutdown;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
 use tokio::task::JoinHandle;
 
 use super::{PATIENCE, http, soon};
@@ -40,7 +42,7 @@ pub(crate) struct TestNode {
     pub(crate) address: SocketAddr,
     shutdown: Shutdown,
     running: JoinHandle<bool>,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl TestNode {
@@ -67,7 +69,15 @@ impl TestNode {
         let shutdown = Shutdown::new();
         let node = Node::start(settings, shutdown.clone()).await.unwrap_or_else(|error| panic!("{error}"));
         let address = node.address();
-        Self { address, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), _data: data }
+        Self { address, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), data }
+    }
+
+    /// Holds the store's file as another program may, so that nothing is stored until this is dropped.
+    pub(crate) async fn hold_store(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.data.path().join("footfall.db")).busy_timeout(PATIENCE);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+        connection
     }
 
     /// As SIGTERM does.
