@@ -188,11 +188,11 @@ async fn no_forged_or_strange_token_is_accepted() {
     let (head, rest) = good.split_once('.').unwrap();
     let (claims, signature) = rest.split_once('.').unwrap();
     let other = token("mallory");
-    let none = "eyJhbGciOiJub25lIn0";
+    let unsigned = "eyJhbGciOiJub25lIn0";
     let exp = now_s() + 3600;
     let forged = [
-        format!("{none}.{claims}."),
-        format!("{none}.{claims}.{signature}"),
+        format!("{unsigned}.{claims}."),
+        format!("{unsigned}.{claims}.{signature}"),
         format!("{head}.{claims}."),
         format!("{head}.{}.{signature}", other.split('.').nth(1).unwrap()),
         format!("{head}.{claims}"),

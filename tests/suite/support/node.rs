@@ -90,7 +90,7 @@ impl TestNode {
         soon("the node's end", self.running).await.unwrap()
     }
 
-    /// Waits until it has so many WebSockets.
+    /// Waits until so many sockets are open.
     pub(crate) async fn until_connections(&self, expected: u64) {
         let mut pause = tokio::time::interval(Duration::from_millis(20));
         let mut last = u64::MAX;

@@ -137,7 +137,7 @@ pub(crate) fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         short @ 0..=125 => bytes.push(MASKED | u8::try_from(short).unwrap()),
         medium @ 126..=0xFFFF => {
-            bytes.push(MASKED | 126);
+            bytes.push(MASKED + 126);
             bytes.extend(u16::try_from(medium).unwrap().to_be_bytes());
         }
         long => {
@@ -152,7 +152,7 @@ pub(crate) fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
 
 /// A masked frame's head that says this of its payload's length, and nothing of the payload.
 pub(crate) fn head_of(first_byte: u8, length: u64) -> Vec<u8> {
-    let mut bytes = vec![first_byte, MASKED | 127];
+    let mut bytes = vec![first_byte, MASKED + 127];
     bytes.extend(length.to_be_bytes());
     bytes.extend(MASK);
     bytes
