@@ -152,7 +152,7 @@ async fn disconnect_is_answered_and_what_follows_it_is_not_acted_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_before_connect_ends_with_4500() {
-    let node = TestNode::start(&format!("{OPEN}[session]\nconnect_timeout = \"300ms\"\n")).await;
+    let node = TestNode::start(&format!("{OPEN}[session]\nconnect_timeout = \"1000ms\"\n")).await;
     let begun = Instant::now();
     let mut silent = Client::open(node.address).await;
     let mut beats = Client::open(node.address).await;
@@ -164,14 +164,14 @@ async fn silence_before_connect_ends_with_4500() {
     for client in [&mut silent, &mut beats, &mut slow] {
         client.refused(Code::ConnectTimeout).await;
     }
-    assert!(begun.elapsed() >= Duration::from_millis(300));
+    assert!(begun.elapsed() >= Duration::from_secs(1));
     connected.lives().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_expires_ends_its_session() {
     let node = TestNode::start(&format!("{OPEN}[auth]\nleeway = \"0s\"\n")).await;
-    let token = signed(&json!({ "sub": "alice", "exp": now_s() + 2 }));
+    let token = signed(&json!({ "sub": "alice", "exp": now_s() + 3 }));
     let mut client = Client::connect_with(node.address, &token, "1.2", "0,0").await;
     client.lives().await;
     client.refused(Code::TokenExpired).await;

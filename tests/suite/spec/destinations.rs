@@ -46,6 +46,7 @@ const REFUSALS: [&str; 13] = [
 ];
 
 /// Bytes of the `destination` header line's value, on the wire.
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn variants() -> Vec<Vec<u8>> {
     let marks: [&[u8]; 58] = [
         b"*",

@@ -7,6 +7,8 @@ use crate::support::node::{OPEN, TestNode, token};
 use crate::support::stomp::{Client, connect, send};
 use crate::support::websocket::{BINARY, FIN, Got, PING, TEXT};
 
+const KIB: usize = 1024;
+
 /// A node whose largest frames are small.
 const SMALL: &str = "[server]\nmax_frame = 4096\nmax_frame_before_connect = 2048\n";
 
@@ -145,7 +147,6 @@ async fn taken(client: &mut Client, begin: &str, piece: &str, code: Code) -> usi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_without_end_is_refused_at_its_limit() {
     let node = TestNode::start(OPEN).await;
-    const KIB: usize = 1024;
     let kib = "a".repeat(KIB);
     let headers = "a:b\n".repeat(KIB / 4);
     let long_lines = format!("x:{}\n", "a".repeat(KIB - 3));

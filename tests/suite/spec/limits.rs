@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use footfall::message::Code;
+use sqlx::Connection;
 use stomp_frames::Command;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::support::http;
@@ -12,14 +14,15 @@ use crate::support::soon;
 use crate::support::stomp::{Client, Heard, connect, frame, send, subscribe};
 use crate::support::websocket::{CONTINUATION, FIN, Got, PING, TEXT, WebSocket, frame as ws_frame};
 
-const FRAME_TIMEOUT: Duration = Duration::from_millis(400);
+const FRAME_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// A partial frame or message, pings between, and whatever else might make it look alive: it must end in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_that_is_never_finished_ends() {
-    let node = TestNode::start(&format!("{OPEN}[session]\nframe_timeout = \"400ms\"\n")).await;
+    let node = TestNode::start(&format!("{OPEN}[session]\nframe_timeout = \"800ms\"\n")).await;
     let whole = ws_frame(FIN | TEXT, b"\n");
     let half_head = &ws_frame(FIN | TEXT, &[b'x'; 200])[..3];
+    let mut unfinished = Vec::new();
     for (name, bytes) in [
         ("half a head", ws_frame(FIN | TEXT, b"SEND\ndestination:/topic/op")),
         ("half a body", ws_frame(FIN | TEXT, b"SEND\ndestination:/topic/open.room\n\nhal")),
@@ -34,10 +37,13 @@ async fn a_frame_that_is_never_finished_ends() {
         ("half a message and a ping", [ws_frame(TEXT, b"\n"), ws_frame(FIN | PING, b"")].concat()),
         ("half a ping", ws_frame(FIN | PING, b"ping")[..7].to_vec()),
     ] {
-        println!("{name}");
         let mut client = Client::connect(node.address, "alice").await;
         let begun = Instant::now();
         client.socket.write(&bytes).await;
+        unfinished.push((name, begun, client));
+    }
+    for (name, begun, mut client) in unfinished {
+        println!("{name}");
         client.refused(Code::FrameTimeout).await;
         assert!(begun.elapsed() >= FRAME_TIMEOUT, "{name}");
     }
@@ -65,7 +71,7 @@ async fn a_frame_that_is_never_finished_ends() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_that_is_finished_in_time_lives() {
-    let node = TestNode::start(&format!("{OPEN}[session]\nframe_timeout = \"400ms\"\n")).await;
+    let node = TestNode::start(&format!("{OPEN}[session]\nframe_timeout = \"800ms\"\n")).await;
     let mut client = Client::connect(node.address, "alice").await;
     let mut pause = tokio::time::interval(FRAME_TIMEOUT / 4);
     // Frames one after the other, each begun where another ended, for longer than one may take.
@@ -156,6 +162,38 @@ async fn bytes_in_flight_are_bounded_and_none_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_store_stands_still_a_sender_is_not_read_and_loses_nothing() {
+    for limit in ["max_sends_in_flight = 4", "max_bytes_in_flight = 16"] {
+        let node = TestNode::start(&format!("{OPEN}[session]\n{limit}\n")).await;
+        let mut client = Client::connect(node.address, "alice").await;
+        let mut other = Client::connect(node.address, "other").await;
+        client.done(send("/topic/kept.room", "stored")).await;
+        let held = node.hold_store().await;
+        let kept = |number: u32| send("/topic/kept.room", "4321").with_header("receipt", number.to_string());
+        for number in 0..3 {
+            client.send(kept(number)).await;
+        }
+        assert!(client.socket.answers_ping().await);
+        client.send(kept(3)).await;
+        client.socket.send(FIN | PING, b"unread").await;
+        client.send(kept(4)).await;
+        // While another one has its answers.
+        for _ in 0..50 {
+            tokio::select! {
+                biased;
+                got = client.socket.read_frame() => panic!("{limit}: it was read on, {got:?}"),
+                () = other.lives() => {}
+            }
+        }
+        held.close().await.unwrap();
+        for number in 0..5 {
+            client.receipt(&number.to_string()).await;
+        }
+        client.lives().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_sends_than_the_rate_allows_are_refused() {
     let rates = "[rate_limit]\nsession_per_second = 1\nsession_burst = 5\nuser_per_second = 1\nuser_burst = 8\n";
     let node = TestNode::start(&format!("{OPEN}{rates}")).await;
@@ -171,7 +209,7 @@ async fn more_sends_than_the_rate_allows_are_refused() {
         }
         taken += 1;
     }
-    assert!((5..=10).contains(&taken), "{taken}");
+    assert!((5..=20).contains(&taken), "{taken}");
     // Another session of the same user has what is left of the user's; another user has all.
     let mut other = Client::connect(node.address, "bob").await;
     for _ in 0..5 {
@@ -240,6 +278,31 @@ async fn whoever_takes_no_bytes_is_dropped_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_on_and_on_and_reads_no_answer_is_dropped() {
+    let node =
+        TestNode::start(&format!("{OPEN}[server]\nmax_frame = 16384\nmax_outbox = 65536\n[session]\nwrite_timeout = \"60000ms\"\n")).await;
+    let receipt = "r".repeat(250);
+    for asked in [
+        format!("UNSUBSCRIBE\nid:none\nreceipt:{receipt}\n\n\0"),
+        format!("SEND\ndestination:/topic/open.other\nreceipt:{receipt}\n\n\0"),
+        format!("SUBSCRIBE\nid:0\ndestination:/topic/open.room\nreceipt:{receipt}\n\n\0"),
+    ] {
+        let mut deaf = deaf(&node).await;
+        let many = ws_frame(FIN | TEXT, asked.repeat(100).as_bytes());
+        let written = soon("the end of the deaf one", async {
+            let mut written = 0_usize;
+            while deaf.socket.stream.write_all(&many).await.is_ok() {
+                written += 100;
+            }
+            written
+        });
+        // 64 KiB of answers, and what the kernels keep; not one for each that was asked.
+        assert!(written.await > 100);
+        node.until_connections(0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_one_that_reads_again_is_told_to_come_back() {
     let settings = "[server]\nmax_frame = 16384\nmax_outbox = 65536\n[session]\nwrite_timeout = \"60000ms\"\nack_window = 2\n";
     let node = TestNode::start(&format!("{OPEN}{settings}")).await;
@@ -299,4 +362,15 @@ async fn further_connections_wait_until_one_goes() {
     drop(first);
     third.await.lives().await;
     second.lives().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_full_drains_like_others() {
+    let node = TestNode::start(&format!("{OPEN}[server]\nmax_connections = 1\ndrain = \"100ms\"\n")).await;
+    let mut only = Client::connect(node.address, "only").await;
+    let _waiting = TcpStream::connect(node.address).await.unwrap();
+    node.drain();
+    only.refused(Code::Draining).await;
+    drop(only);
+    assert!(node.ended().await);
 }

@@ -1,6 +1,8 @@
 //! A node on a real socket, chapter by chapter; each test is a line of a checklist.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+#![allow(clippy::print_stdout, reason = "of many cases it is said which one fails")]
+#![allow(clippy::format_collect, reason = "what a client says is best read as a format")]
 
 mod connect;
 mod destinations;

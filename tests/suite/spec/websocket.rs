@@ -212,7 +212,8 @@ async fn of_a_flood_of_pings_nobody_reads_at_most_a_few_answers_wait() {
         answers += 1;
     }
     // 127 bytes an answer; all of them would be 25 MB, which no kernel keeps for a socket.
-    assert!(answers < PINGS, "{answers}");
+    assert!(answers < PINGS / 2, "{answers}");
+    println!("{answers} answers");
     let mut client = Client::on(socket);
     client.say(connect(&token("alice"), "1.2", "0,0")).await;
     client.connected().await;

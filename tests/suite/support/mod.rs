@@ -15,8 +15,5 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for what must come.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("{what} did not come"),
-    }
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|late| panic!("{what} did not come: {late}"))
 }

@@ -11,6 +11,8 @@ use footfall::settings::{Settings, load_text};
 use footfall::shutdown::Shutdown;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
 use tokio::task::JoinHandle;
 
 use super::{PATIENCE, http, soon};
@@ -40,7 +42,7 @@ pub(crate) struct TestNode {
     pub(crate) address: SocketAddr,
     shutdown: Shutdown,
     running: JoinHandle<bool>,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl TestNode {
@@ -67,7 +69,15 @@ impl TestNode {
         let shutdown = Shutdown::new();
         let node = Node::start(settings, shutdown.clone()).await.unwrap_or_else(|error| panic!("{error}"));
         let address = node.address();
-        Self { address, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), _data: data }
+        Self { address, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), data }
+    }
+
+    /// Holds the store's file as another program may, so that nothing is stored until this is dropped.
+    pub(crate) async fn hold_store(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.data.path().join("footfall.db")).busy_timeout(PATIENCE);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+        connection
     }
 
     /// As SIGTERM does.
@@ -80,12 +90,12 @@ impl TestNode {
         soon("the node's end", self.running).await.unwrap()
     }
 
-    /// Waits until it has so many WebSockets.
+    /// Waits until so many sockets are open.
     pub(crate) async fn until_connections(&self, expected: u64) {
         let mut pause = tokio::time::interval(Duration::from_millis(20));
-        let mut last = 0;
+        let mut last = u64::MAX;
         let settled = async {
-            while last != expected || expected == u64::MAX {
+            while last != expected {
                 pause.tick().await;
                 let ready: Value = serde_json::from_slice(&http::get(self.address, "/health/ready").await.body).unwrap();
                 last = ready["connections"].as_u64().unwrap();

@@ -60,7 +60,12 @@ impl WebSocket {
         stream.write_all(upgrade(address, headers).as_bytes()).await.unwrap();
         let (answer, rest) = soon("the answer to the upgrade", http::answer(&mut stream)).await;
         let answer = answer.unwrap();
-        if answer.status == 101 { Ok((Self { stream, buffer: BytesMut::from(&rest[..]) }, answer)) } else { Err(answer) }
+        if answer.status == 101 { Ok((Self::with(stream, &rest), answer)) } else { Err(answer) }
+    }
+
+    /// On a connection whose upgrade was answered, with what came behind the answer.
+    pub(crate) fn with(stream: TcpStream, rest: &[u8]) -> Self {
+        Self { stream, buffer: BytesMut::from(rest) }
     }
 
     /// Bytes as they are. That the node may have closed already is for what is read next to show.
@@ -73,7 +78,7 @@ impl WebSocket {
         self.write(&frame(first_byte, payload)).await;
     }
 
-    /// The next frame. None once the connection is closed, or reset.
+    /// The next frame.
     pub(crate) async fn next(&mut self) -> Got {
         soon("the next frame", self.read_frame()).await
     }
@@ -132,7 +137,7 @@ pub(crate) fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         short @ 0..=125 => bytes.push(MASKED | u8::try_from(short).unwrap()),
         medium @ 126..=0xFFFF => {
-            bytes.push(MASKED | 126);
+            bytes.push(MASKED + 126);
             bytes.extend(u16::try_from(medium).unwrap().to_be_bytes());
         }
         long => {
@@ -145,9 +150,9 @@ pub(crate) fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What a client may say at most of a payload's length, and nothing of the payload.
+/// A masked frame's head that says this of its payload's length, and nothing of the payload.
 pub(crate) fn head_of(first_byte: u8, length: u64) -> Vec<u8> {
-    let mut bytes = vec![first_byte, MASKED | 127];
+    let mut bytes = vec![first_byte, MASKED + 127];
     bytes.extend(length.to_be_bytes());
     bytes.extend(MASK);
     bytes
