@@ -70,7 +70,7 @@ fn run(config: Option<&Path>) -> Result<ExitCode> {
         let shutdown = Shutdown::new();
         shutdown.signals().context("signals can't be listened for")?;
         let (mode, path) = (checked.settings.mode, checked.settings.server.path.clone());
-        let node = Node::start_checked(checked, shutdown).await?;
+        let node = Node::start_checked(checked, Vec::new(), shutdown).await?;
         if mode == Mode::Development {
             greet(&node, &path)?;
         }

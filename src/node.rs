@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use crate::auth::{AuthError, Issuer};
 use crate::broker::OutboxSettings;
 use crate::bus::{Audience, Bus, BusError, MemoryBus, MemoryBusSettings, Topic};
-use crate::channel::{Authentication, InboundChannel, RateLimit};
+use crate::channel::{Authentication, ChannelInterceptor, InboundChannel, RateLimit};
 use crate::consumers::{KeepOf, RetentionSettings, broadcast, persistence, retention};
 use crate::edge::{Edge, EdgeSettings, Numbering};
 use crate::message::{Destination, UserName};
@@ -56,11 +56,16 @@ pub struct Node {
 impl Node {
     /// Starts a node; from when this returns it serves.
     pub async fn start(settings: Settings, shutdown: Shutdown) -> Result<Self, StartError> {
-        Self::start_checked(settings.check()?, shutdown).await
+        Self::start_checked(settings.check()?, Vec::new(), shutdown).await
     }
 
-    /// The same with settings that were checked before, by somebody who could say where the mistakes stand.
-    pub async fn start_checked(checked: Checked, shutdown: Shutdown) -> Result<Self, StartError> {
+    /// The same with settings that were checked before, by somebody who could say where the mistakes stand, and with
+    /// further steps in the inbound channel: every request that authorization let through passes them, in this order.
+    pub async fn start_checked(
+        checked: Checked,
+        interceptors: Vec<Box<dyn ChannelInterceptor>>,
+        shutdown: Shutdown,
+    ) -> Result<Self, StartError> {
         let issuer = (checked.settings.mode == Mode::Development).then(|| Issuer::new(&checked.settings.auth)).transpose()?;
         let (settings, policies) = (checked.settings, Arc::new(ArcSwap::from_pointee(checked.policies)));
         let listener = transport::bind(settings.server.address()).map_err(|error| StartError::Listen(settings.server.address(), error))?;
@@ -79,10 +84,10 @@ impl Node {
             RetentionSettings { interval: settings.store.retention_interval.0, idempotency_window: settings.store.idempotency_window.0 };
         shutdown.spawn_essential("retention", retention(Arc::clone(&store), keep_of(&policies), rounds, shutdown.clone()));
 
-        let rate_limit = Arc::new(RateLimit::new(&settings.rate_limit));
+        let rate_limit = Arc::new(RateLimit::new(&settings.rate_limit, Arc::clone(&policies)));
         shutdown.spawn_essential("rate-limit", forget_idle(Arc::clone(&rate_limit), shutdown.clone()));
         let authentication = Authentication::new(Arc::new(checked.verifier));
-        let channel = InboundChannel::new(authentication, policies, vec![Box::new(rate_limit)], bus, edge);
+        let channel = InboundChannel::new(authentication, rate_limit, policies, interceptors, bus, edge);
 
         let (readiness, connections) = (Readiness::default(), Connections::default());
         let transport = Transport {

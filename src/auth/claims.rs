@@ -30,14 +30,13 @@ impl Demands {
     }
 
     pub(super) fn user(&self, claims: Map<String, Value>, now_s: u64) -> Result<User, Refusal> {
-        let expires_at =
-            time(&claims, "exp")?.ok_or_else(|| invalid("The JWT must say when it expires (exp)."))?.saturating_add(self.leeway_s);
+        let expires_at = time(&claims, "exp")?.ok_or_else(|| invalid("The JWT must say when it expires (exp)."))?;
         let not_before = time(&claims, "nbf")?.unwrap_or(0);
         time(&claims, "iat")?;
         self.check_issuer(&claims)?;
         self.check_audience(&claims)?;
         // RFC 7519 §4.1.4: "on or after which the JWT MUST NOT be accepted".
-        if now_s >= expires_at {
+        if now_s >= expires_at.saturating_add(self.leeway_s) {
             return Err(Code::TokenExpired.into());
         }
         if now_s.saturating_add(self.leeway_s) < not_before {

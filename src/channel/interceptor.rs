@@ -31,15 +31,6 @@ impl Call {
     pub(super) fn new(caller: Box<Caller>, request: Request) -> Self {
         Self { caller, request, grant: None }
     }
-
-    /// Whether a refusal of this request should leave the connection alive.
-    pub(super) fn notify(&self) -> bool {
-        match &self.grant {
-            Some(Grant::Send(grant)) => grant.policy().notify,
-            Some(Grant::Subscribe(grant)) => grant.policy().notify,
-            Some(Grant::Connect(_)) | None => false,
-        }
-    }
 }
 
 /// A step in the inbound channel (Spring: `ChannelInterceptor::preSend`). It sees every request of every client, one

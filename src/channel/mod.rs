@@ -8,11 +8,12 @@ mod interceptor;
 mod rate_limit;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::time::{Instant, timeout_at};
 
 pub use authentication::Authentication;
 pub use authorization::Authorization;
@@ -21,16 +22,13 @@ pub use interceptor::{Call, ChannelInterceptor};
 pub use rate_limit::{RateLimit, RateLimitSettings};
 
 use crate::broker::Outbox;
-use crate::bus::{Bus, BusError, Durable, Record, Topic};
+use crate::bus::{ANSWER_WITHIN, Bus, BusError, Durable, Record, Topic};
 use crate::edge::{Edge, Joined, Joiner, Start, Stored};
 use crate::message::{Code, Message, Outcome, Refusal, RenderedOnce, Ticket, User, keyed_id, new_id};
 use crate::policy::{Policies, Policy, Receipt, SendGrant, SubscribeGrant, SubscribeTarget};
 use crate::session::{From, Request, Send, Subscribe};
 use caller::Place;
 use interceptor::Grant;
-
-/// How long a SEND with `receipt = "stored"` waits for its message to come back before its fate counts as unknown.
-const STORED_WITHIN: Duration = Duration::from_secs(9);
 
 /// What became of a request so far.
 pub enum Handled {
@@ -53,15 +51,17 @@ pub struct InboundChannel {
 }
 
 impl InboundChannel {
-    /// `interceptors` run in this order, after authentication and authorization.
+    /// Requests pass authentication, the rate limit and authorization, then `interceptors` in this order.
     pub fn new(
         authentication: Authentication,
+        rate_limit: Arc<RateLimit>,
         policies: Arc<ArcSwap<Policies>>,
         interceptors: Vec<Box<dyn ChannelInterceptor>>,
         bus: Arc<dyn Bus>,
         edge: Edge,
     ) -> Self {
-        let first: [Box<dyn ChannelInterceptor>; 2] = [Box::new(authentication), Box::new(Authorization::new(policies))];
+        let first: [Box<dyn ChannelInterceptor>; 3] =
+            [Box::new(authentication), Box::new(rate_limit), Box::new(Authorization::new(policies))];
         Self { interceptors: first.into_iter().chain(interceptors).collect(), bus, edge }
     }
 
@@ -108,8 +108,9 @@ impl InboundChannel {
         let topic = if policy.store { Topic::Events } else { Topic::Broadcast };
         // Before it is published: the answer could be there before we ask for it.
         let stored = (policy.store && policy.receipt == Receipt::Stored).then(|| self.edge.expect_stored(message.id));
+        let answer_by = Instant::now() + ANSWER_WITHIN;
         match self.bus.publish(topic, Record::message(message)).await {
-            Ok(durable) => Handled::Pending(durable_outcome(ticket, durable, stored, policy).boxed()),
+            Ok(durable) => Handled::Pending(durable_outcome(ticket, durable, stored, answer_by, policy).boxed()),
             Err(error) => Handled::Done(ticket, failed(&error, &policy)),
         }
     }
@@ -145,10 +146,16 @@ impl InboundChannel {
     }
 }
 
-async fn durable_outcome(ticket: Ticket, durable: Durable, stored: Option<Stored>, policy: Arc<Policy>) -> Option<(Ticket, Outcome)> {
+async fn durable_outcome(
+    ticket: Ticket,
+    durable: Durable,
+    stored: Option<Stored>,
+    answer_by: Instant,
+    policy: Arc<Policy>,
+) -> Option<(Ticket, Outcome)> {
     let outcome = match (durable.await, stored) {
         (Ok(()), None) => Outcome::Done,
-        (Ok(()), Some(stored)) => match tokio::time::timeout(STORED_WITHIN, stored.stored()).await {
+        (Ok(()), Some(stored)) => match timeout_at(answer_by, stored.stored()).await {
             Ok(()) => Outcome::Done,
             Err(_) => failed(&BusError::Unknown, &policy),
         },

@@ -1,15 +1,19 @@
-//! The interceptor that bounds how fast one user may SEND, over all sessions of that user on this node.
+//! The interceptor that bounds how fast one session, and all sessions of one user on this node, may SEND and SUBSCRIBE.
+//! It comes before authorization: what is refused there has cost a rule's run, and must not be free to repeat.
 //!
 //! Per node, not per cluster: behind a load balancer a user with many sessions gets the rate once per node.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::interceptor::{Call, ChannelInterceptor};
 use crate::message::{Code, Refusal, UserName};
+use crate::policy::Policies;
 use crate::session::Request;
 
 /// How many SENDs a user may make.
@@ -39,35 +43,52 @@ impl Default for RateLimitSettings {
     }
 }
 
-/// Refuses SENDs beyond the rate.
+/// A client that comes back makes all its subscriptions anew at once; as many as a session may have, and again.
+const SUBSCRIBE_BURST: NonZeroU32 = number(256);
+
+/// Refuses what comes faster than it may.
 pub struct RateLimit {
-    sessions: DefaultKeyedRateLimiter<std::sync::Arc<str>>,
+    sends: DefaultKeyedRateLimiter<Arc<str>>,
+    subscribes: DefaultKeyedRateLimiter<Arc<str>>,
     users: DefaultKeyedRateLimiter<UserName>,
+    policies: Arc<ArcSwap<Policies>>,
 }
 
 impl RateLimit {
-    pub fn new(settings: &RateLimitSettings) -> Self {
+    /// `policies` say whether a refusal leaves the connection alive.
+    pub fn new(settings: &RateLimitSettings, policies: Arc<ArcSwap<Policies>>) -> Self {
         let quota = |rate, burst| Quota::per_second(rate).allow_burst(burst);
         Self {
-            sessions: RateLimiter::keyed(quota(settings.session_per_second, settings.session_burst)),
+            sends: RateLimiter::keyed(quota(settings.session_per_second, settings.session_burst)),
+            subscribes: RateLimiter::keyed(quota(settings.session_per_second, settings.session_burst.max(SUBSCRIBE_BURST))),
             users: RateLimiter::keyed(quota(settings.user_per_second, settings.user_burst)),
+            policies,
         }
     }
 
     /// Forgets who has not sent for a while; without this every name ever seen would stay.
     pub fn forget_idle(&self) {
-        self.sessions.retain_recent();
-        self.sessions.shrink_to_fit();
+        self.sends.retain_recent();
+        self.sends.shrink_to_fit();
+        self.subscribes.retain_recent();
+        self.subscribes.shrink_to_fit();
         self.users.retain_recent();
         self.users.shrink_to_fit();
     }
 
     fn check(&self, call: &Call) -> Result<(), Refusal> {
-        let (Request::Send(..), Some(user)) = (&call.request, &call.caller.user) else { return Ok(()) };
-        if self.sessions.check_key(&call.caller.session).is_err() || self.users.check_key(&user.name).is_err() {
-            return Err(Refusal { notify: call.notify(), ..Refusal::new(Code::RateLimited) });
-        }
-        Ok(())
+        let Some(user) = &call.caller.user else { return Ok(()) };
+        let (within, notify) = match &call.request {
+            Request::Send(_, send) => {
+                let within = self.sends.check_key(&call.caller.session).is_ok() && self.users.check_key(&user.name).is_ok();
+                (within, self.policies.load().notifies_send(&send.to))
+            }
+            Request::Subscribe(_, subscribe) => {
+                (self.subscribes.check_key(&call.caller.session).is_ok(), self.policies.load().notifies_subscribe(&subscribe.to))
+            }
+            Request::Connect(_) | Request::Unsubscribe(..) => return Ok(()),
+        };
+        if within { Ok(()) } else { Err(Refusal { notify, ..Refusal::new(Code::RateLimited) }) }
     }
 }
 
@@ -79,6 +100,6 @@ impl ChannelInterceptor for RateLimit {
 
 impl std::fmt::Debug for RateLimit {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("RateLimit").field("sessions", &self.sessions.len()).field("users", &self.users.len()).finish()
+        out.debug_struct("RateLimit").field("sessions", &self.sends.len()).field("users", &self.users.len()).finish()
     }
 }

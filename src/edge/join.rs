@@ -147,6 +147,8 @@ impl Edge {
             let turn = joiner.outbox.replaying.lock().await;
             joiner.outbox.below_low().await;
             if joiner.tag.is_ended() || joiner.outbox.is_closed() {
+                // Whoever unsubscribed meanwhile still waits to hear how the SUBSCRIBE ended.
+                joiner.answer(None, None);
                 return;
             }
             let end = match self.step(&gate.0, &joiner, epoch, last) {

@@ -73,7 +73,9 @@ impl Message {
         // The names and values that footfall adds: destination, ids, sender, time, position.
         const OWN_HEADERS: usize = 256;
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
-        self.body.len() + headers + self.destination.as_str().len() + OWN_HEADERS
+        let content_type = self.content_type.as_ref().map_or(0, |content_type| content_type.len());
+        let sender = self.sender.as_ref().map_or(0, |sender| sender.as_str().len());
+        self.body.len() + headers + content_type + sender + self.destination.as_str().len() + OWN_HEADERS
     }
 }
 

@@ -29,6 +29,35 @@ enum Segment {
     Rest,
 }
 
+impl Segment {
+    fn unnamed(&self) -> Self {
+        match self {
+            Self::One(_) => Self::One(None),
+            other => other.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal(word) => out.write_str(word),
+            Self::One(Some(name)) => write!(out, "{{{name}}}"),
+            Self::One(None) => out.write_str("*"),
+            Self::Rest => out.write_str("**"),
+        }
+    }
+}
+
+impl fmt::Display for Separator {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Slash => "/",
+            Self::Dot => ".",
+        })
+    }
+}
+
 /// A text that is no pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPattern {
@@ -83,8 +112,15 @@ impl Pattern {
     }
 
     /// A wildcard in a client's SUBSCRIBE. It can't reach `/user/…` or `/app/…`.
+    /// Its placeholders lose their names, which nobody asks for: so all that mean the same are the same.
     pub fn wildcard(text: &str) -> Result<Self, BadPattern> {
-        if text.starts_with("/topic/") || text.starts_with("/queue/") { Self::parse(text) } else { Err(BadPattern::Prefix) }
+        if !text.starts_with("/topic/") && !text.starts_with("/queue/") {
+            return Err(BadPattern::Prefix);
+        }
+        let named = Self::parse(text)?;
+        let segments: Vec<_> = named.segments.iter().map(|(separator, segment)| (*separator, segment.unnamed())).collect();
+        let text: String = segments.iter().map(|(separator, segment)| format!("{separator}{segment}")).collect();
+        Ok(Self { text: text.into(), segments: segments.into() })
     }
 
     pub fn as_str(&self) -> &str {
@@ -159,10 +195,7 @@ impl Pattern {
     pub fn fill(&self, captures: &Captures) -> Option<String> {
         let mut text = String::new();
         for (separator, segment) in self.segments.iter() {
-            text.push(match separator {
-                Separator::Slash => '/',
-                Separator::Dot => '.',
-            });
+            text.push_str(&separator.to_string());
             match segment {
                 Segment::Literal(word) => text.push_str(word),
                 Segment::One(Some(name)) => text.push_str(&captures.iter().find(|(known, _)| known == name)?.1),
@@ -275,6 +308,15 @@ mod tests {
         ] {
             assert!(Pattern::parse(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn wildcards_that_mean_the_same_are_the_same() {
+        let wildcard = |text| Pattern::wildcard(text).unwrap();
+        assert_eq!(wildcard("/topic/rooms.{a}"), wildcard("/topic/rooms.*"));
+        assert_eq!(wildcard("/topic/{a}/b.{c}").as_str(), "/topic/*/b.*");
+        assert_eq!(wildcard("/topic/**").as_str(), "/topic/**");
+        assert!(Pattern::wildcard("/user/queue/*").is_err());
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub struct User {
     pub roles: Arc<[Box<str>]>,
     /// All claims of the token, for rules.
     pub claims: Arc<serde_json::Value>,
-    /// When the token ends (seconds since 1970), leeway included; the session ends with it.
+    /// When the token ends (seconds since 1970), without leeway; the session ends with it.
     pub expires_at: Option<u64>,
 }
 

@@ -143,6 +143,29 @@ impl Policies {
         Ok(SendGrant { policy: Arc::clone(policy), destination: target })
     }
 
+    /// Whether a refused SEND to this leaves the connection alive.
+    pub fn notifies_send(&self, to: &SendTo) -> bool {
+        let target = match to {
+            SendTo::Application(destination) => {
+                let found = self.application(destination).and_then(|(application, params)| application.target.fill(&params).ok());
+                found.map(|to| resolve(&to).0)
+            }
+            to => Some(resolve(to).0),
+        };
+        target.and_then(|target| self.policy_of(&target)).map_or(self.notify, |policy| policy.notify)
+    }
+
+    /// Whether a refused SUBSCRIBE to this leaves the connection alive.
+    pub fn notifies_subscribe(&self, to: &SubscribeTo) -> bool {
+        let policy = match to {
+            SubscribeTo::Destination(destination) => self.policy_of(destination),
+            SubscribeTo::OwnQueue(queue) => self.first_fit(&format!("/user{queue}")),
+            SubscribeTo::Pattern(pattern) => self.destinations.iter().find(|policy| policy.pattern.overlaps(pattern)),
+            SubscribeTo::Application(_) => None,
+        };
+        policy.map_or(self.notify, |policy| policy.notify)
+    }
+
     fn application(&self, destination: &Destination) -> Option<(&Application, Captures)> {
         self.applications.iter().find_map(|application| Some((application, application.pattern.captures(destination.as_str())?)))
     }

@@ -51,11 +51,8 @@ impl Connected {
             Command::Unsubscribe => self.unsubscribe(&frame, receipt, effects)?,
             Command::Ack | Command::Nack => self.answer(&frame, receipt, settings, effects)?,
             Command::Disconnect => return Ok(Next::Disconnect(receipt)),
-            Command::Connect | Command::Stomp => return Err(ProtocolError::AlreadyConnected),
-            Command::Begin | Command::Commit | Command::Abort => return Err(ProtocolError::TransactionsUnsupported),
-            Command::Connected | Command::Message | Command::Receipt | Command::Error => {
-                return Err(ProtocolError::UnexpectedCommand(frame.command));
-            }
+            // `check` has named the better reason already.
+            _ => return Err(ProtocolError::UnexpectedCommand(frame.command)),
         }
         Ok(Next::Stay)
     }

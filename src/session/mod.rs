@@ -56,7 +56,7 @@ pub enum Effect {
     Close(Close),
 }
 
-/// Filled by a session, emptied in order by whoever drives it; kept between calls, so that most allocate nothing.
+/// Filled by a session, emptied in order by whoever drives it.
 pub type Effects = Vec<Effect>;
 
 /// What a session waits for.
@@ -161,8 +161,10 @@ impl Session {
         match &self.state {
             State::Connected(_) => {
                 let InFlight { sends, bytes, others } = self.in_flight();
-                let most = self.settings.max_sends_in_flight;
-                sends < most && others < most && bytes < self.settings.max_bytes_in_flight
+                // More SUBSCRIBEs than there may be subscriptions are refused, so these are bounded; and they must not keep
+                // ACKs from being read, which a replay may be waiting for.
+                let others_fit = others < self.settings.max_subscriptions.saturating_mul(2).max(self.settings.max_sends_in_flight);
+                sends < self.settings.max_sends_in_flight && others_fit && bytes < self.settings.max_bytes_in_flight
             }
             // After DISCONNECT frames are ignored, so reading on costs nothing, and shows that the client closed its end.
             State::Opened | State::Disconnecting(..) => true,

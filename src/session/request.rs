@@ -70,12 +70,15 @@ impl Send {
         let own = frame.headers.first_occurrences().filter(|(name, _)| !is_reserved(name));
         let headers: ClientHeaders = own.map(|(name, value)| (Box::from(&**name), Box::from(&**value))).collect();
         let content_type = frame.header("content-type").map(Arc::from);
-        Ok(Self { to, content_type, headers, idempotency_key, body: frame.body })
+        // A slice would keep all of the WebSocket message alive that it came in, however small it is itself.
+        let body = Bytes::copy_from_slice(&frame.body);
+        Ok(Self { to, content_type, headers, idempotency_key, body })
     }
 
     /// What it counts against the bytes that a session may have in flight.
     pub(super) fn size(&self) -> usize {
-        self.body.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.body.len() + headers + self.content_type.as_ref().map_or(0, |content_type| content_type.len())
     }
 }
 

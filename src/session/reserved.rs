@@ -2,7 +2,7 @@
 
 /// Compared without regard to case: what differs in case only would be taken for the same by many a reader.
 /// An own header of the client's that has one of these names is dropped, its MESSAGE lives on without it.
-const RESERVED: [&str; 31] = [
+const RESERVED: [&str; 25] = [
     // Secrets, which Spring forwards to every subscriber.
     "authorization",
     "proxy-authorization",
@@ -17,15 +17,9 @@ const RESERVED: [&str; 31] = [
     "receipt-id",
     "transaction",
     "ack",
-    "id",
     "subscription",
     "message-id",
-    // What STOMP says of a session.
-    "accept-version",
-    "host",
-    "version",
-    "heart-beat",
-    "server",
+    // Who somebody is.
     "session",
     "user-name",
     // What footfall says of a message.

@@ -19,8 +19,6 @@ pub enum Due {
     /// The client does not take what is written to it.
     WriteStalled,
     TokenExpired,
-    /// The node stops, and this connection's turn has come.
-    Drain,
 }
 
 /// STOMP 1.2, Heart-beating: the receiver "SHOULD be tolerant and take into account an error margin".
@@ -47,7 +45,6 @@ pub struct Timers {
     /// Since when the socket is not read, so that the client can't be blamed for what it may have sent.
     paused_since: Option<Instant>,
     token_expires: Option<Instant>,
-    drain: Option<Instant>,
 }
 
 impl Timers {
@@ -64,7 +61,6 @@ impl Timers {
             writing_since: None,
             paused_since: None,
             token_expires: None,
-            drain: None,
         }
     }
 
@@ -124,10 +120,6 @@ impl Timers {
         self.token_expires = at;
     }
 
-    pub fn drain(&mut self, at: Instant) {
-        self.drain = Some(at);
-    }
-
     /// When to ask [`Self::due`], if nothing happens before.
     pub fn next(&self) -> Option<Instant> {
         self.deadlines().map(|(at, _)| at).min()
@@ -149,7 +141,6 @@ impl Timers {
         let others = [
             (self.writing_since.map(|since| since + self.write_timeout), Due::WriteStalled),
             (self.token_expires, Due::TokenExpired),
-            (self.drain, Due::Drain),
             (beat.map(|interval| self.last_written + interval * EARLY.0 / EARLY.1), Due::Beat),
         ];
         let inbound = inbound.into_iter().filter(move |_| reading);
@@ -257,9 +248,9 @@ mod tests {
     fn the_earliest_is_told_first() {
         let (mut timers, now) = connected(10, 0);
         timers.token_expires(Some(now + SECOND * 7));
-        timers.drain(now + SECOND * 6);
-        assert_eq!(timers.due(now + SECOND * 20), Some(Due::Drain));
+        assert_eq!(timers.next(), Some(now + SECOND * 7));
+        assert_eq!(timers.due(now + SECOND * 20), Some(Due::TokenExpired));
         timers.token_expires(None);
-        assert_eq!(timers.next(), Some(now + SECOND * 6));
+        assert_eq!(timers.next(), Some(now + SECOND * 8));
     }
 }

@@ -41,7 +41,6 @@ pub struct Settings {
     /// Whom the node is for.
     pub mode: Mode,
     /// This node among others.
-    pub node: NodeSettings,
     /// The way in.
     pub server: ServerSettings,
     /// What one session may ask for, and how often it wants a sign of life.
@@ -60,14 +59,6 @@ pub struct Settings {
     pub destinations: Vec<DestinationSettings>,
     /// Where SENDs to `/app/…` go and who may make them; the first entry whose pattern fits counts.
     pub applications: Vec<ApplicationSettings>,
-}
-
-/// This node among others.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct NodeSettings {
-    /// Names this node among others; without it, the host's name and four random digits for each start.
-    pub id: Option<String>,
 }
 
 /// Where messages are kept, and for how long what is remembered.

@@ -14,6 +14,8 @@ use stomp_frames::Limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::Instrument;
 use tracing::instrument::Instrumented;
+use tungstenite::Error;
+use tungstenite::error::ProtocolError;
 use uuid::Uuid;
 
 use super::Transport;
@@ -37,6 +39,11 @@ pub(super) async fn upgrade(State(transport): State<Arc<Transport>>, mut request
     }
     let mut response = match tungstenite::handshake::server::create_response_with_body(&request, Body::empty) {
         Ok(response) => response,
+        Err(Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader)) => {
+            // RFC 6455 §4.2.2: who speaks another version is told which one is spoken here.
+            return (StatusCode::UPGRADE_REQUIRED, [(header::SEC_WEBSOCKET_VERSION, "13")], "WebSocket version 13 is spoken here.\n")
+                .into_response();
+        }
         Err(error) => return (StatusCode::BAD_REQUEST, format!("This is a STOMP endpoint for WebSocket: {error}\n")).into_response(),
     };
     if let Some(subprotocol) = subprotocol(request.headers()) {
@@ -53,7 +60,11 @@ pub(super) async fn upgrade(State(transport): State<Arc<Transport>>, mut request
     shutdown.spawn("connection", async move {
         let _seat = seat;
         match upgraded.await {
-            Ok(upgraded) => connection(&transport, TokioIo::new(upgraded), handshake).await,
+            Ok(upgraded) => tokio::select! {
+                () = connection(&transport, TokioIo::new(upgraded), handshake) => {}
+                // The drain is over; who is too slow to hear of it must not hold the node up.
+                () = transport.shutdown.stopped() => {}
+            },
             Err(error) => tracing::debug!(%error, "the client was gone before its upgrade"),
         }
     });

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -19,6 +19,12 @@ use crate::shutdown::Shutdown;
 const BACKLOG: i32 = 4096;
 /// When accepting fails (no file handles are left, mostly), trying at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes that the kernel keeps unsent before it says that a client is not keeping up. By default it keeps megabytes,
+/// and shows no progress until a third of them is gone: slow clients would look stalled, and cost that much each.
+const UNSENT: u32 = 128 * 1024;
+/// A connection without traffic is asked for a sign of life by the kernel after so long, and then so often.
+const KEEPALIVE: Duration = Duration::from_mins(1);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// An HTTP head of more than this is refused with 431.
 const MAX_HEAD: usize = 64 * 1024;
 
@@ -65,9 +71,19 @@ pub async fn serve(listener: TcpListener, router: Router, max_connections: usize
     }
 }
 
-async fn speak(stream: TcpStream, router: Router, head_timeout: Duration, shutdown: Shutdown) {
+fn tune(stream: &TcpStream) -> io::Result<()> {
     // A message that waits for more to come would be late.
-    if let Err(error) = stream.set_nodelay(true) {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    // A client that vanished without a word, and promised no heart-beats, would hold its seat for ever.
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL))?;
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    Ok(())
+}
+
+async fn speak(stream: TcpStream, router: Router, head_timeout: Duration, shutdown: Shutdown) {
+    if let Err(error) = tune(&stream) {
         tracing::debug!(%error, "the client was gone at once");
         return;
     }

@@ -57,6 +57,8 @@ pub(super) struct WebSocket<IO> {
     /// Our frames; what lies before `written` is out.
     out: Vec<u8>,
     written: usize,
+    /// Whether the client took any of it since it was last asked.
+    progress: bool,
     pieces: Pieces,
     /// The client's bytes make no sense any more; they are only thrown away.
     broken: bool,
@@ -72,6 +74,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
             protocol: WebSocketContext::new(Role::Server, Some(config(max_message))),
             out: Vec::new(),
             written: 0,
+            progress: false,
             pieces: Pieces::default(),
             broken: false,
             closed_by_client: false,
@@ -152,6 +155,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
         self.out.is_empty()
     }
 
+    /// Whether any bytes went out since the last call.
+    pub(super) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.progress)
+    }
+
     /// Puts in one message, which is all these parts in order.
     pub(super) fn put(&mut self, text: bool, parts: &[&[u8]]) {
         if self.closed_by_client {
@@ -183,7 +191,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
         while self.written < self.out.len() {
             match Pin::new(&mut self.io).poll_write(context, &self.out[self.written..]) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(End::Gone)),
-                Poll::Ready(Ok(written)) => self.written += written,
+                Poll::Ready(Ok(written)) => {
+                    self.written += written;
+                    self.progress = true;
+                }
                 Poll::Pending => return Poll::Pending,
             }
         }

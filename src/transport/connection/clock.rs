@@ -27,7 +27,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 Due::FrameTimeout => Code::FrameTimeout,
                 Due::WriteStalled => Code::SlowConsumer,
                 Due::TokenExpired => Code::TokenExpired,
-                Due::Drain => Code::Draining,
             };
             self.end(&Refusal::new(code), now);
         }

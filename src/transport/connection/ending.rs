@@ -25,8 +25,8 @@ pub(super) enum Ending {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
-    /// The session is over: what was answered goes out, and after it the last frame. Deliveries that still wait go
-    /// out only if the client asked for the end; after an error they would only keep it from being told.
+    /// The session is over: what was answered goes out, and after it the last frame. Deliveries that still wait are
+    /// for subscriptions that are over, too.
     pub(super) fn write_last_words(&mut self, close: Close, effects: &mut Effects, now: Instant) {
         if !matches!(self.ending, Ending::Not) {
             return;
@@ -37,8 +37,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         self.outbox.take(&mut last);
         waiting.append(&mut last);
         for slot in waiting {
-            if matches!(slot, Slot::Control(_)) || close == Close::Normal {
-                self.put(slot, now);
+            if let Slot::Control(frame) = slot {
+                self.socket.put(true, &[&frame]);
             }
         }
         for effect in effects.drain(..) {

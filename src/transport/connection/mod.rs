@@ -33,6 +33,8 @@ use crate::session::{Effect, Effects, Request, Session, SessionSettings, Timers}
 const FRAMES_A_TURN: usize = 32;
 /// How often one wake-up goes round before others get their turn.
 const TURNS: usize = 16;
+/// What a session has whose token was accepted after its end, because clocks may differ.
+const GRACE: Duration = Duration::from_secs(5);
 /// A WebSocket message may hold several frames, or a part of one.
 const MESSAGE_TO_FRAME: usize = 4;
 
@@ -82,6 +84,10 @@ pub(super) struct Connection<IO> {
     held: usize,
     effects: Effects,
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Headers that the client's STOMP version could not show it.
+    left_out: usize,
+    /// Deliveries that it refused.
+    nacks: u64,
     /// The node stops, and this client leaves once its SENDs are answered.
     leaving: Option<Refusal>,
     ending: Ending,
@@ -113,6 +119,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             held: 0,
             effects: Effects::new(),
             alarm: None,
+            left_out: 0,
+            nacks: 0,
             leaving: None,
             ending: Ending::Not,
             _registered: registered,
@@ -160,6 +168,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 Err(error) => {
                     self.session.reject(&error, &mut self.effects);
                     self.apply(now);
+                    // After DISCONNECT what comes is ignored, and a decoder that failed would fail for ever.
+                    self.decoder = Decoder::new(self.settings.after_connect);
                 }
             }
         }
@@ -203,6 +213,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         if self.held > 0 {
             self.count_held();
         }
+        self.nacks = self.nacks.max(self.session.nacks());
     }
 
     fn ask(&mut self, request: Request) {
@@ -230,9 +241,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         tracing::Span::current().record("user", user.name.as_str());
         tracing::debug!("session connected");
         if let Some(expires_at) = user.expires_at {
-            let left = (SystemTime::UNIX_EPOCH + Duration::from_secs(expires_at)).duration_since(SystemTime::now()).unwrap_or_default();
             // So far in the future that no clock can say it: never.
-            self.timers.token_expires(now.checked_add(left));
+            let expires_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(expires_at));
+            let left = expires_at.map(|at| at.duration_since(SystemTime::now()).unwrap_or(GRACE));
+            self.timers.token_expires(left.and_then(|left| now.checked_add(left)));
         }
         self.session.connected(&user.name, &mut self.effects);
         self.apply(now);
@@ -280,10 +292,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 }
                 Err(_) => return Poll::Ready(()),
             };
+            let wanted = self.wants_input();
             self.fill_socket(context, now);
+            // Full: more may wait in the outbox, and nobody wakes a writer that has not emptied it.
+            let full = !self.socket.has_room();
             let Ok(written) = self.poll_output(context, now) else { return Poll::Ready(()) };
             let acted = self.poll_timers(context, now);
-            let more = input == Input::More || acted || (written && !self.slots.is_empty()) || !matches!(self.ending, Ending::Not);
+            // An answer from the outbox may have let the next frame in.
+            let wants_again = !wanted && self.wants_input();
+            let more = input == Input::More || acted || wants_again || (written && full) || !matches!(self.ending, Ending::Not);
             if !more {
                 return Poll::Pending;
             }
@@ -306,5 +323,6 @@ impl<IO> Drop for Connection<IO> {
     fn drop(&mut self) {
         // Whoever still holds the outbox must not fill it any more.
         self.outbox.close();
+        tracing::debug!(nacks = self.nacks, left_out_headers = self.left_out, "connection over");
     }
 }

@@ -81,6 +81,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             return;
         }
         let rendered = message.rendered.get_or_render(version.index(), || render(message, version));
+        self.left_out += rendered.left_out;
         match ack {
             None => self.socket.put(rendered.text, &[&tag.head, &rendered.rest]),
             Some(ack) => self.socket.put(rendered.text, &[&tag.head, &ack.line(version), &rendered.rest]),
@@ -101,6 +102,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 Ok(true)
             }
             Poll::Pending => {
+                if self.socket.take_progress() {
+                    self.timers.write_done();
+                }
                 self.timers.writing_since(now);
                 Ok(false)
             }

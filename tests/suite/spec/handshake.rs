@@ -179,12 +179,15 @@ async fn what_is_no_upgrade_is_400() {
         ("Upgrade: websocket\r\n", ""),
         ("Upgrade: websocket\r\n", "Upgrade: h2c\r\n"),
         ("Connection: Upgrade\r\n", "Connection: keep-alive\r\n"),
-        ("Sec-WebSocket-Version: 13\r\n", "Sec-WebSocket-Version: 8\r\n"),
-        ("Sec-WebSocket-Version: 13\r\n", ""),
         ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""),
     ] {
         assert!(good.contains(from));
         assert_eq!(ask(node.address, &good.replace(from, to)).await.status, 400, "{from} {to}");
+    }
+    // RFC 6455 §4.2.2: whoever speaks another version is told which one is spoken here.
+    for other in ["Sec-WebSocket-Version: 8\r\n", ""] {
+        let answer = ask(node.address, &good.replace("Sec-WebSocket-Version: 13\r\n", other)).await;
+        assert_eq!((answer.status, answer.header("sec-websocket-version")), (426, Some("13")));
     }
     assert_eq!(ask(node.address, &good.replacen("GET", "POST", 1)).await.status, 405);
     assert_eq!(ask(node.address, &good.replacen("/ws", "/ws/", 1)).await.status, 404);

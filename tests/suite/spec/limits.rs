@@ -218,7 +218,7 @@ async fn more_sends_than_the_rate_allows_are_refused() {
 }
 
 /// A session that has asked for everything and reads nothing, with little room on its way.
-async fn deaf(node: &TestNode) -> Client {
+pub(super) async fn deaf(node: &TestNode) -> Client {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(&node.address.into()).unwrap();

@@ -6,6 +6,7 @@
 
 mod connect;
 mod destinations;
+mod flow;
 mod frames;
 mod handshake;
 mod heart_beats;

@@ -189,15 +189,11 @@ async fn what_the_broker_says_of_a_message_can_not_be_said_by_its_sender() {
         "ack",
         "user-name",
         "session",
-        "server",
-        "version",
-        "heart-beat",
         "code",
         "message",
         "receipt-id",
         "recovered",
         "retained",
-        "id",
         "Authorization",
         "authorization",
         "AUTHORIZATION",
@@ -207,7 +203,6 @@ async fn what_the_broker_says_of_a_message_can_not_be_said_by_its_sender() {
         "Sender",
         "MESSAGE-ID",
         "Subscription",
-        "host",
     ];
     let headers: String = spoofed.iter().map(|name| format!("{name}:spoofed\n")).collect();
     client.say(format!("SEND\ndestination:/topic/open.room\n{headers}x-own:own\nreceipt:1\nseq:7\n\nhi\0")).await;

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
 use footfall::auth::{JwtAlgorithm, KeySettings};
-use footfall::channel::RateLimitSettings;
+use footfall::channel::{ChannelInterceptor, RateLimitSettings};
 use footfall::node::Node;
 use footfall::settings::{Settings, load_text};
 use footfall::shutdown::Shutdown;
@@ -48,6 +48,11 @@ pub(crate) struct TestNode {
 impl TestNode {
     /// A node with these settings. What they don't say of rates is: any.
     pub(crate) async fn start(settings: &str) -> Self {
+        Self::start_with(settings, Vec::new()).await
+    }
+
+    /// The same with further steps in the inbound channel.
+    pub(crate) async fn start_with(settings: &str, interceptors: Vec<Box<dyn ChannelInterceptor>>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut settings: Settings =
             load_text("the test's settings", settings, std::iter::empty()).unwrap_or_else(|error| panic!("{error}"));
@@ -67,7 +72,8 @@ impl TestNode {
             settings.rate_limit = RateLimitSettings { session_per_second: any, session_burst: any, user_per_second: any, user_burst: any };
         }
         let shutdown = Shutdown::new();
-        let node = Node::start(settings, shutdown.clone()).await.unwrap_or_else(|error| panic!("{error}"));
+        let checked = settings.check().unwrap_or_else(|error| panic!("{error}"));
+        let node = Node::start_checked(checked, interceptors, shutdown.clone()).await.unwrap_or_else(|error| panic!("{error}"));
         let address = node.address();
         Self { address, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), data }
     }

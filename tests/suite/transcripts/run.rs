@@ -263,7 +263,6 @@ impl Run {
                 Due::FrameTimeout => Code::FrameTimeout,
                 Due::WriteStalled => Code::SlowConsumer,
                 Due::TokenExpired => Code::TokenExpired,
-                Due::Drain => Code::Draining,
             };
             self.session.end(&Refusal::new(code), &mut self.effects);
             assert!(self.session.is_over(), "an end from outside ends it");
