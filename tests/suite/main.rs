@@ -1,4 +1,5 @@
 //! One binary for all tests of the whole crate, because it links slowly.
 
 mod durability;
+mod edge;
 mod transcripts;
