@@ -45,4 +45,3 @@ pub async fn broadcast(mut consumer: Box<dyn Consumer>, edge: Edge, shutdown: Sh
         tokio::task::yield_now().await;
     }
 }
-

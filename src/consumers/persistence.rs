@@ -170,7 +170,11 @@ impl Persistence {
     }
 
     /// Tries until the store did it. Nothing is given up: what was accepted must be stored, however long it takes.
-    async fn until_done<'a, T>(&'a self, what: &'static str, attempt: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>) -> Result<T, Unfinished> {
+    async fn until_done<'a, T>(
+        &'a self,
+        what: &'static str,
+        attempt: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
+    ) -> Result<T, Unfinished> {
         let mut pause = RETRY.0;
         loop {
             match attempt().await {

@@ -20,8 +20,14 @@ pub(super) async fn look_after(edge: Edge) {
             () = edge.0.shutdown.stopped() => return,
         }
         edge.close_idle(Instant::now());
-        let due: Vec<_> =
-            edge.0.gates.read().values().filter(|gate| spread.hash_one(&gate.destination).wrapping_add(round) % SPREAD == 0).cloned().collect();
+        let due: Vec<_> = edge
+            .0
+            .gates
+            .read()
+            .values()
+            .filter(|gate| spread.hash_one(&gate.destination).wrapping_add(round) % SPREAD == 0)
+            .cloned()
+            .collect();
         for gate in due {
             tokio::select! {
                 compared = edge.compare(&gate) => match compared {

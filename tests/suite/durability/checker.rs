@@ -135,7 +135,10 @@ impl Judge {
                 let Some(&(destination, sequence)) = copies.get(id).and_then(|copies| copies.first()) else { continue };
                 let before = last.insert(destination, sequence).unwrap_or_default();
                 if sequence <= before {
-                    self.broken("C5", format!("connection {connection} had the receipt of {destination} {sequence} after that of {before}"));
+                    self.broken(
+                        "C5",
+                        format!("connection {connection} had the receipt of {destination} {sequence} after that of {before}"),
+                    );
                 }
             }
         }

@@ -104,7 +104,9 @@ fn plant(logs: &mut Logs, random: &mut Random) -> &'static str {
         }
         _ => {
             let sent = &logs.sent;
-            let same_room = |receipts: &Vec<Uuid>| (1..receipts.len()).find(|at| sent[&receipts[at - 1]].destination == sent[&receipts[*at]].destination);
+            let same_room = |receipts: &Vec<Uuid>| {
+                (1..receipts.len()).find(|at| sent[&receipts[at - 1]].destination == sent[&receipts[*at]].destination)
+            };
             let places: Vec<_> = logs.receipts.iter().enumerate().filter_map(|(at, receipts)| Some((at, same_room(receipts)?))).collect();
             let (connection, at) = places[random.index(places.len())];
             logs.receipts[connection].swap(at - 1, at);

@@ -282,4 +282,3 @@ fn duration(text: &str) -> Duration {
         None => Duration::from_secs(text.strip_suffix('s').unwrap().parse().unwrap()),
     }
 }
-

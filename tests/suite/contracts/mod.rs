@@ -1,0 +1,3 @@
+//! One suite a port, run for every adapter.
+
+mod bus;
