@@ -86,6 +86,8 @@ pub(super) enum Health {
     /// Only reads fail.
     Unreadable,
     Slow(Duration),
+    /// Only pages take so long.
+    SlowPages(Duration),
     /// Somebody else claims each partition just before anything is appended to it.
     Contested,
 }
@@ -116,7 +118,7 @@ impl SickStore {
                 tokio::time::sleep(pause).await;
                 Ok(())
             }
-            Health::Well | Health::Unreadable | Health::Contested => Ok(()),
+            Health::Well | Health::Unreadable | Health::SlowPages(_) | Health::Contested => Ok(()),
         }
     }
 }
@@ -165,7 +167,16 @@ impl Store for SickStore {
         through: u64,
         limit: PageLimit,
     ) -> BoxFuture<'_, Result<Vec<Arc<Message>>, StoreError>> {
-        suffering!(self, true, self.inner.page(partition, destination, after, through, limit))
+        async move {
+            self.suffer(true).await?;
+            let page = self.inner.page(partition, destination, after, through, limit).await;
+            let health = *self.health.lock();
+            if let Health::SlowPages(pause) = health {
+                tokio::time::sleep(pause).await;
+            }
+            page
+        }
+        .boxed()
     }
 
     fn destinations(&self, after: Option<Destination>, limit: usize) -> BoxFuture<'_, Result<Vec<Destination>, StoreError>> {

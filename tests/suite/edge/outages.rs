@@ -120,23 +120,31 @@ async fn what_a_closed_gate_still_reads_reaches_nobody() {
     plan.reader = Box::new(move |inner| Box::new(BadReader::new(inner, shared, Random::new(1))));
     let world = World::new(plan).await;
     let here = room(1);
-    let first = Tap::join(&world.edge, &here, Start::Now).await;
-    *health.lock() = Health::Unreadable;
-    *manners.lock() = Manners::LoseAll;
-    world.send(&here, 2).await;
-    *manners.lock() = Manners::Good;
-    // The gate now knows of a hole and can't read it.
-    world.send(&here, 1).await;
-    until("the record", async || world.edge.wants(&here, new_id())).await;
-    world.edge.leave(&here, &first.tag);
-    until("the end of the gate", async || !world.edge.wants(&here, new_id())).await;
-    *health.lock() = Health::Well;
-    let mut second = Tap::join(&world.edge, &here, Start::Now).await;
-    assert!(matches!(second.next().await, Seen::Receipt { position: Some(Position { sequence: 3, .. }), .. }));
-    // Longer than the first gate's reading pauses between two attempts.
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
-    world.send(&here, 1).await;
-    let Seen::Message { position, .. } = second.next().await else { panic!("no message") };
-    assert_eq!(position.sequence, 4);
+    for health_now in [Health::Unreadable, Health::SlowPages(Duration::from_millis(800))] {
+        let before = world.head(&here).await;
+        let first = Tap::join(&world.edge, &here, Start::Now).await;
+        *health.lock() = health_now;
+        *manners.lock() = Manners::LoseAll;
+        world.send(&here, 2).await;
+        *manners.lock() = Manners::Good;
+        // The gate now knows of a hole, and can't read it, or has the page almost in its hands.
+        world.send(&here, 1).await;
+        world.edge.leave(&here, &first.tag);
+        until("the end of the gate", async || !world.edge.wants(&here, new_id())).await;
+        if health_now == Health::Unreadable {
+            *health.lock() = Health::Well;
+        }
+        let mut second = Tap::join(&world.edge, &here, Start::Now).await;
+        let Seen::Receipt { position: Some(position), .. } = second.next().await else { panic!("no position") };
+        assert_eq!(position.sequence, before + 3);
+        // Longer than the first gate's reading pauses between two attempts, or waits for its page.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        *health.lock() = Health::Well;
+        world.send(&here, 1).await;
+        let Seen::Message { position, .. } = second.next().await else { panic!("no message") };
+        assert_eq!(position.sequence, before + 4);
+        world.edge.leave(&here, &second.tag);
+        until("the end of the gate", async || !world.edge.wants(&here, new_id())).await;
+    }
     world.stop().await;
 }

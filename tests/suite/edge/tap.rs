@@ -98,9 +98,9 @@ impl Tap {
         self.outbox.release(released);
     }
 
-    /// Messages up to this sequence, after the RECEIPT.
-    pub(super) async fn read_more(&mut self, head: u64) {
-        while !matches!(self.next().await, Seen::Message { position, .. } if position.sequence == head) {}
+    /// Whether its client has got this sequence by now.
+    pub(super) fn has_seen(&mut self, head: u64) -> bool {
+        self.now().iter().any(|seen| matches!(seen, Seen::Message { position, .. } if position.sequence == head))
     }
 
     /// Sequences and ids of messages, up to this sequence, and the RECEIPT with how many messages came before it.
