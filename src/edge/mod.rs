@@ -38,7 +38,7 @@ pub struct EdgeSettings {
 
 impl Default for EdgeSettings {
     fn default() -> Self {
-        Self { linger: Duration::from_secs(60), head_interval: Duration::from_secs(10) }
+        Self { linger: Duration::from_mins(1), head_interval: Duration::from_secs(10) }
     }
 }
 

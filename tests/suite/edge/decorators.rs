@@ -83,6 +83,8 @@ pub(super) enum Health {
     Well,
     /// Every call fails.
     Away,
+    /// Every read takes so long, and then fails.
+    Hanging(Duration),
     /// Only reads fail.
     Unreadable,
     Slow(Duration),
@@ -118,7 +120,11 @@ impl SickStore {
                 tokio::time::sleep(pause).await;
                 Ok(())
             }
-            Health::Well | Health::Unreadable | Health::SlowPages(_) | Health::Contested => Ok(()),
+            Health::Hanging(pause) if reads => {
+                tokio::time::sleep(pause).await;
+                Err(StoreError::Unavailable(Box::new(AsWanted)))
+            }
+            Health::Hanging(_) | Health::Well | Health::Unreadable | Health::SlowPages(_) | Health::Contested => Ok(()),
         }
     }
 }

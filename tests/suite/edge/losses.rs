@@ -12,7 +12,7 @@ use super::tap::{Seen, Tap};
 use super::world::{Plan, World, message, room, until};
 use crate::durability::random::{Random, seed};
 
-const FAST: EdgeSettings = EdgeSettings { linger: Duration::from_secs(60), head_interval: Duration::from_millis(25) };
+const FAST: EdgeSettings = EdgeSettings { linger: Duration::from_mins(1), head_interval: Duration::from_millis(25) };
 
 fn badly(random: Random) -> (Plan, Arc<Mutex<Manners>>) {
     let manners = Arc::new(Mutex::new(Manners::Bad));

@@ -148,3 +148,43 @@ async fn what_a_closed_gate_still_reads_reaches_nobody() {
     }
     world.stop().await;
 }
+
+/// Gates that nobody uses go, and the node stops in time, however long the store lets readers wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_hangs_holds_up_neither_the_end_of_gates_nor_the_drain() {
+    let settings = EdgeSettings { linger: Duration::from_millis(40), head_interval: Duration::from_millis(10) };
+    let (plan, health) = sick(settings);
+    let world = World::new(plan).await;
+    let mut taps = Vec::new();
+    for number in 0..80 {
+        taps.push((number, Tap::join(&world.edge, &room(number), Start::Now).await));
+    }
+    *health.lock() = Health::Hanging(Duration::from_millis(500));
+    for (number, tap) in taps {
+        world.edge.leave(&room(number), &tap.tag);
+    }
+    let asked = Instant::now();
+    until("the end of all gates", async || format!("{:?}", world.edge).contains("gates: 0")).await;
+    // A round that asked for every head would take 10 s.
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+
+    // One that can't open, for an hour, and one that is tried again and again.
+    *health.lock() = Health::Away;
+    let _waits = Tap::join(&world.edge, &room(1), Start::Now).await;
+    *health.lock() = Health::Hanging(Duration::from_hours(1));
+    let (mut hangs, elsewhere) = (Tap::new(), room(2));
+    let joining = hangs.try_join(&world.edge, &elsewhere, Start::Now, true);
+    assert!(tokio::time::timeout(Duration::from_millis(300), joining).await.is_err());
+    let drained = world.shutdown.drain(Duration::from_secs(1)).await;
+    assert_eq!(drained.stuck, 0);
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_a_store_that_is_away() {
+    let (plan, health) = sick(EdgeSettings::default());
+    let world = World::new(plan).await;
+    *health.lock() = Health::Away;
+    let _waits = Tap::join(&world.edge, &room(1), Start::Now).await;
+    let drained = world.shutdown.drain(Duration::from_secs(20)).await;
+    assert_eq!((drained.late, drained.stuck), (0, 0));
+}
