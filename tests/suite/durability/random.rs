@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-/// SplitMix64.
+/// `SplitMix64`.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 

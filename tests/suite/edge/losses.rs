@@ -67,7 +67,7 @@ async fn who_subscribed_to_a_pattern_misses_nothing_when_others_join_by_name() {
     let mut by_name = Vec::new();
     for number in 0..DESTINATIONS {
         let here = room(number);
-        let send = async {
+        let publish = async {
             let first = world.publish(&message(&here, footfall::message::new_id(), 10)).await;
             for _ in 0..random.below(4) {
                 tokio::task::yield_now().await;
@@ -81,14 +81,14 @@ async fn who_subscribed_to_a_pattern_misses_nothing_when_others_join_by_name() {
             tokio::time::sleep(Duration::from_micros(pause)).await;
             Tap::join(&world.edge, &here, Start::Now).await
         };
-        by_name.push(tokio::join!(send, join).1);
+        by_name.push(tokio::join!(publish, join).1);
     }
-    let mut seen = vec![0; DESTINATIONS];
+    let mut last = vec![0; DESTINATIONS];
     let mut missing = DESTINATIONS * 2;
     while missing > 0 {
         let Seen::Message { destination, position, .. } = everything.next().await else { panic!("no message, seed {seed}") };
         let number = (0..DESTINATIONS).find(|number| room(*number) == destination).unwrap();
-        seen[number] = super::joining::follows(seen[number], position);
+        last[number] = super::joining::follows(last[number], position);
         missing -= 1;
     }
     for (number, mut tap) in by_name.into_iter().enumerate() {

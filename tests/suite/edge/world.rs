@@ -25,13 +25,15 @@ pub(super) struct World {
     _directory: TempDir,
 }
 
+type Decorate<Port> = Box<dyn FnOnce(Port) -> Port>;
+
 /// What a test changes of a world.
 pub(super) struct Plan {
     pub(super) settings: EdgeSettings,
     /// Around the store, for edge and persistence alike.
-    pub(super) store: Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store>>,
+    pub(super) store: Decorate<Arc<dyn Store>>,
     /// Around what the edge reads.
-    pub(super) reader: Box<dyn FnOnce(Box<dyn Consumer>) -> Box<dyn Consumer>>,
+    pub(super) reader: Decorate<Box<dyn Consumer>>,
 }
 
 impl Default for Plan {
