@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what can't be unwrapped fails the test")]
 
 mod decorators;
+mod failing;
 mod joining;
 mod leaving;
 mod losses;
