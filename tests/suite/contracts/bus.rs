@@ -8,12 +8,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use footfall::bus::{ACCEPT_WITHIN, ANSWER_WITHIN, Assignment, Audience, Bus, BusError, Consumer, Event, MAX_BATCH, MemoryBus};
-use footfall::bus::{MemoryBusSettings, Partition, Record, Topic};
+use footfall::bus::{Assignment, Audience, Bus, Consumer, Event, MAX_BATCH, Partition, Record, Topic};
 use footfall::message::{Destination, Message, RenderedOnce, new_id};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// Far more than any step takes.
@@ -45,17 +44,13 @@ macro_rules! bus_contract {
     };
 }
 
-bus_contract!(memory, || async { super::memory_of(64) });
+bus_contract!(memory, || async { super::super::memory_bus::memory_of(64) });
 
-fn memory_of(events: usize) -> Arc<dyn Bus> {
-    Arc::new(MemoryBus::new(MemoryBusSettings { events, broadcast: 64 }))
-}
-
-fn room(number: usize) -> Destination {
+pub(super) fn room(number: usize) -> Destination {
     Destination::parse(&format!("/topic/rooms.{number}")).unwrap()
 }
 
-fn record(destination: &Destination) -> Record {
+pub(super) fn record(destination: &Destination) -> Record {
     Record::message(Arc::new(Message {
         id: new_id(),
         destination: destination.clone(),
@@ -71,8 +66,8 @@ fn record(destination: &Destination) -> Record {
 }
 
 /// A consumer of events with what is assigned to it.
-struct Reader {
-    consumer: Box<dyn Consumer>,
+pub(super) struct Reader {
+    pub(super) consumer: Box<dyn Consumer>,
     assigned: Vec<Assignment>,
 }
 
@@ -84,7 +79,7 @@ impl Reader {
     }
 
     /// Started where what is committed ends, or else here.
-    async fn started(bus: &Arc<dyn Bus>, offset: u64) -> Self {
+    pub(super) async fn started(bus: &Arc<dyn Bus>, offset: u64) -> Self {
         let mut reader = Self::new(bus).await;
         for assignment in &reader.assigned {
             reader.consumer.start(&assignment.partition, assignment.committed.unwrap_or(offset));
@@ -93,7 +88,7 @@ impl Reader {
     }
 
     /// So many records, in their order, none of them committed.
-    async fn read(&mut self, count: usize) -> Vec<Read> {
+    pub(super) async fn read(&mut self, count: usize) -> Vec<Read> {
         let mut all = Vec::new();
         while all.len() < count {
             let Event::Records(batches) = next(self.consumer.as_mut()).await else { panic!("no records") };
@@ -112,34 +107,34 @@ impl Reader {
         all
     }
 
-    fn commit(&mut self, read: &[Read]) {
+    pub(super) fn commit(&mut self, read: &[Read]) {
         for read in read {
             self.consumer.commit(&read.partition, read.offset + 1);
         }
     }
 
     /// Whether there is nothing to be read now.
-    async fn is_waiting(&mut self) -> bool {
+    pub(super) async fn is_waiting(&mut self) -> bool {
         is_waiting(self.consumer.as_mut()).await
     }
 }
 
-struct Read {
-    partition: Partition,
-    offset: u64,
-    id: Uuid,
+pub(super) struct Read {
+    pub(super) partition: Partition,
+    pub(super) offset: u64,
+    pub(super) id: Uuid,
     destination: Destination,
 }
 
-async fn next(consumer: &mut dyn Consumer) -> Event {
+pub(super) async fn next(consumer: &mut dyn Consumer) -> Event {
     timeout(PATIENCE, consumer.next()).await.expect("an event").unwrap()
 }
 
-async fn is_waiting(consumer: &mut dyn Consumer) -> bool {
+pub(super) async fn is_waiting(consumer: &mut dyn Consumer) -> bool {
     timeout(Duration::from_millis(100), consumer.next()).await.is_err()
 }
 
-fn ids(read: &[Read]) -> Vec<Uuid> {
+pub(super) fn ids(read: &[Read]) -> Vec<Uuid> {
     read.iter().map(|read| read.id).collect()
 }
 
@@ -349,107 +344,4 @@ async fn a_destination_has_one_partition(bus: Arc<dyn Bus>) {
     let mut assigned: Vec<_> = reader.assigned.into_iter().map(|assignment| assignment.partition).collect();
     assigned.sort();
     assert!(distinct.iter().all(|partition| assigned.contains(partition)));
-}
-
-// What only the memory bus can be brought to, and as it numbers.
-
-#[tokio::test(start_paused = true)]
-async fn a_full_bus_makes_publishers_wait_and_then_refuses() {
-    let bus = memory_of(4);
-    let mut reader = Reader::started(&bus, 0).await;
-    for _ in 0..4 {
-        drop(bus.publish(Topic::Events, record(&room(1))).await.unwrap());
-    }
-    let began = Instant::now();
-    assert_eq!(bus.publish(Topic::Events, record(&room(1))).await.err(), Some(BusError::Unavailable));
-    assert_eq!(began.elapsed(), ACCEPT_WITHIN);
-    // Who waits is served, in turn, as soon as there is room; who was refused is not delivered.
-    let second = record(&room(1));
-    let third = record(&room(1));
-    let (second_id, third_id) = (second.message.id, third.message.id);
-    let mut waiting = bus.publish(Topic::Events, second);
-    assert!((&mut waiting).now_or_never().is_none());
-    let mut behind = bus.publish(Topic::Events, third);
-    assert!((&mut behind).now_or_never().is_none());
-    let read = reader.read(4).await;
-    reader.commit(&read[..1]);
-    drop(waiting.await.unwrap());
-    assert!((&mut behind).now_or_never().is_none());
-    reader.commit(&read[1..]);
-    drop(behind.await.unwrap());
-    assert_eq!(ids(&reader.read(2).await), [second_id, third_id]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_answer_that_does_not_come_is_unknown_in_time() {
-    let bus = memory_of(1);
-    let mut reader = Reader::started(&bus, 0).await;
-    let first = bus.publish(Topic::Events, record(&room(1))).await.unwrap();
-    let read = reader.read(1).await;
-    let began = Instant::now();
-    // This one waits for room, and its time runs already.
-    let second = bus.publish(Topic::Events, record(&room(1)));
-    let make_room = async {
-        tokio::time::sleep(ACCEPT_WITHIN / 2).await;
-        reader.commit(&read);
-    };
-    let (second, ()) = tokio::join!(second, make_room);
-    assert_eq!(first.await, Ok(()));
-    assert_eq!(second.unwrap().await, Err(BusError::Unknown));
-    assert_eq!(began.elapsed(), ANSWER_WITHIN);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_broadcast_that_is_refused_reaches_nobody() {
-    let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new(MemoryBusSettings { events: 1, broadcast: 2 }));
-    let mut quick = bus.subscribe(Topic::Broadcast, Audience::EveryNode).await.unwrap();
-    let stuck = bus.subscribe(Topic::Broadcast, Audience::EveryNode).await.unwrap();
-    for _ in 0..2 {
-        drop(bus.publish(Topic::Broadcast, record(&room(1))).await.unwrap());
-        next(quick.as_mut()).await;
-    }
-    let began = Instant::now();
-    assert_eq!(bus.publish(Topic::Broadcast, record(&room(1))).await.err(), Some(BusError::Unavailable));
-    assert_eq!(began.elapsed(), ACCEPT_WITHIN);
-    assert!(is_waiting(quick.as_mut()).await, "refused, and delivered");
-    drop(stuck);
-    drop(bus.publish(Topic::Broadcast, record(&room(1))).await.unwrap());
-    next(quick.as_mut()).await;
-}
-
-#[tokio::test]
-async fn the_latest_consumer_of_events_is_the_one() {
-    let bus = memory_of(8);
-    let mut first = Reader::started(&bus, 0).await;
-    for _ in 0..3 {
-        drop(bus.publish(Topic::Events, record(&room(1))).await.unwrap());
-    }
-    let read = first.read(3).await;
-    let mut second = Reader::started(&bus, 0).await;
-    assert!(matches!(next(first.consumer.as_mut()).await, Event::Revoked(partitions) if partitions.contains(&read[0].partition)));
-    assert!(first.is_waiting().await);
-    // Nothing that the first one still does has an effect.
-    first.commit(&read);
-    first.consumer.start(&read[0].partition, 0);
-    assert_eq!(ids(&second.read(3).await), ids(&read));
-    drop(first);
-    drop(bus.publish(Topic::Events, record(&room(1))).await.unwrap());
-    second.read(1).await;
-}
-
-#[tokio::test]
-async fn who_reads_a_bus_that_is_gone_is_told() {
-    let bus = memory_of(8);
-    let mut reader = Reader::started(&bus, 0).await;
-    let mut broadcast = bus.subscribe(Topic::Broadcast, Audience::EveryNode).await.unwrap();
-    let durable = bus.publish(Topic::Events, record(&room(1))).await.unwrap();
-    reader.read(1).await;
-    let waiting = async { tokio::join!(reader.consumer.next(), broadcast.next(), durable) };
-    let gone = async {
-        tokio::task::yield_now().await;
-        drop(bus);
-    };
-    let ((events, broadcast, durable), ()) = timeout(PATIENCE, async { tokio::join!(waiting, gone) }).await.unwrap();
-    assert!(matches!((events, broadcast), (Err(BusError::Closed), Err(BusError::Closed))));
-    assert_eq!(durable, Err(BusError::Unknown));
 }

@@ -3,3 +3,4 @@
 #![expect(clippy::unwrap_used, reason = "what can't be unwrapped fails the test")]
 
 mod bus;
+mod memory_bus;
