@@ -59,7 +59,8 @@ impl Node {
         let issuer = (settings.mode == Mode::Development).then(|| Issuer::new(&settings.auth)).transpose()?;
         let checked = settings.check()?;
         let (settings, policies) = (checked.settings, Arc::new(ArcSwap::from_pointee(checked.policies)));
-        let listener = transport::bind(settings.server.address()).map_err(|error| StartError::Listen(settings.server.address(), error))?;
+        let listener =
+            transport::bind(settings.server.address()).map_err(|error| StartError::Listen(settings.server.address(), error))?;
         let address = listener.local_addr().map_err(|error| StartError::Listen(settings.server.address(), error))?;
 
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.store.sqlite).await.map_err(StartError::Store)?);
@@ -71,8 +72,10 @@ impl Node {
         shutdown.spawn_essential("broadcast", broadcast(reader, edge.clone(), shutdown.clone()));
         let reader = bus.subscribe(Topic::Events, Audience::OneNode).await?;
         shutdown.spawn_essential("persistence", persistence(reader, Arc::clone(&bus), Arc::clone(&store), shutdown.clone()));
-        let rounds =
-            RetentionSettings { interval: settings.store.retention_interval.0, idempotency_window: settings.store.idempotency_window.0 };
+        let rounds = RetentionSettings {
+            interval: settings.store.retention_interval.0,
+            idempotency_window: settings.store.idempotency_window.0,
+        };
         shutdown.spawn_essential("retention", retention(Arc::clone(&store), keep_of(&policies), rounds, shutdown.clone()));
 
         let rate_limit = Arc::new(RateLimit::new(&settings.rate_limit));

@@ -49,7 +49,13 @@ fn is_octet_stream(content_type: Option<&str>) -> bool {
 const NOTICES: Uuid = Uuid::from_u128(0x8f2b_6c1d_4a75_4e0e_b0a9_35d6_71c4_92ee);
 
 /// A refusal, told on the session's own `/user/queue/errors` in place of an ERROR.
-pub(super) fn notice(refusal: &Refusal, receipt: Option<&str>, to: (&Tag, Option<AckId>), from: (&str, u64), version: Version) -> Bytes {
+pub(super) fn notice(
+    refusal: &Refusal,
+    receipt: Option<&str>,
+    to: (&Tag, Option<AckId>),
+    from: (&str, u64),
+    version: Version,
+) -> Bytes {
     let (tag, ack) = to;
     let (session, number) = from;
     let mut writer = FrameWriter::new(Command::Message, version);

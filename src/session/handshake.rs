@@ -42,7 +42,8 @@ fn highest_common(accepted: Option<&str>) -> Result<Version, ProtocolError> {
 pub(super) fn connected(version: Version, user: &UserName, session: &str, settings: &SessionSettings) -> Bytes {
     let mut writer = FrameWriter::new(Command::Connected, version);
     writer.header("version", version.as_str());
-    let (send, expect) = if version == Version::V1_0 { (0, 0) } else { (settings.heart_beat_send_ms, settings.heart_beat_expect_ms) };
+    let (send, expect) =
+        if version == Version::V1_0 { (0, 0) } else { (settings.heart_beat_send_ms, settings.heart_beat_expect_ms) };
     writer.header("heart-beat", &format!("{send},{expect}"));
     // Not escaped in any version: that a user name has no line breaks is checked by its type.
     writer.header("user-name", user.as_str());

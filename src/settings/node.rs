@@ -148,10 +148,7 @@ impl Settings {
             ("max_connections", server.max_connections, 1),
         ] {
             if value < least {
-                return Err(BadSettings::Server(
-                    key,
-                    "It is too small: a frame has at least 1024 bytes, and an outbox holds two of the largest.",
-                ));
+                return Err(BadSettings::Server(key, "It is too small: a frame has at least 1024 bytes, and an outbox holds two of the largest."));
             }
         }
         let verifier = TokenVerifier::new(&self.auth)?;

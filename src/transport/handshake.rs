@@ -76,11 +76,7 @@ fn subprotocol(headers: &HeaderMap) -> Option<&'static str> {
 /// The first cookie with this name. What is no cookie is passed over: a malformed header is never an error.
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    lines
-        .flat_map(cookie::Cookie::split_parse)
-        .filter_map(Result::ok)
-        .find(|cookie| cookie.name() == name)
-        .map(|cookie| cookie.value().to_owned())
+    lines.flat_map(cookie::Cookie::split_parse).filter_map(Result::ok).find(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned())
 }
 
 #[cfg(test)]

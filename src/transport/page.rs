@@ -88,8 +88,7 @@ pub(super) async fn token(
         return denied("Tokens are made for pages of this machine only.");
     }
     let Ok(user) = UserName::new(&request.user) else {
-        return (StatusCode::BAD_REQUEST, Json(json!({ "message": "A user name has 1 to 256 bytes and no control characters." })))
-            .into_response();
+        return (StatusCode::BAD_REQUEST, Json(json!({ "message": "A user name has 1 to 256 bytes and no control characters." }))).into_response();
     };
     match (development.token)(&user, &request.roles) {
         Some(token) => ([(header::CACHE_CONTROL, "no-store")], Json(json!({ "token": token }))).into_response(),
@@ -112,16 +111,8 @@ mod tests {
     #[test]
     fn only_names_of_this_machine_are_local() {
         for (host, expected) in [
-            ("localhost:8080", true),
-            ("127.0.0.1:8080", true),
-            ("127.0.0.1", true),
-            ("[::1]:8080", true),
-            ("localhost", true),
-            ("localhost.evil.example", false),
-            ("evil.example:8080", false),
-            ("127.0.0.1.evil.example", false),
-            ("10.0.0.1", false),
-            ("", false),
+            ("localhost:8080", true), ("127.0.0.1:8080", true), ("127.0.0.1", true), ("[::1]:8080", true), ("localhost", true),
+            ("localhost.evil.example", false), ("evil.example:8080", false), ("127.0.0.1.evil.example", false), ("10.0.0.1", false), ("", false),
         ] {
             let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
             assert_eq!(is_local_host(&headers), expected, "{host}");

@@ -188,8 +188,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     }
 
     fn poll_flush_control(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
-        let mut stream =
-            Polled { io: &mut self.io, context, read: &mut self.unfinished, read_limit: self.unfinished_limit, may_write: true };
+        let mut stream = Polled { io: &mut self.io, context, read: &mut self.unfinished, read_limit: self.unfinished_limit, may_write: true };
         match self.protocol.flush(&mut stream) {
             Ok(()) | Err(Error::ConnectionClosed | Error::AlreadyClosed) => Poll::Ready(Ok(())),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,

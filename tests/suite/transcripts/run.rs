@@ -282,3 +282,4 @@ fn duration(text: &str) -> Duration {
         None => Duration::from_secs(text.strip_suffix('s').unwrap().parse().unwrap()),
     }
 }
+
