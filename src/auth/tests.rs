@@ -104,7 +104,7 @@ fn each_kind_of_key_verifies_its_tokens() {
         let user =
             verifier.verify(&signed(header, &payload, key, algorithm), NOW).unwrap_or_else(|refusal| panic!("{header}: {refusal:?}"));
         assert_eq!(user.name.as_str(), "alice");
-        assert_eq!(user.expires_at, Some(NOW + 90));
+        assert_eq!(user.expires_at, Some(NOW + 60));
     }
 }
 
@@ -333,7 +333,7 @@ fn what_is_issued_is_accepted_by_the_same_settings() {
         let token = Issuer::new(&settings).unwrap().issue(&alice, &["ADMIN".to_owned()], extra, Duration::from_mins(1), NOW).unwrap();
         let user = verifier(&settings).verify(&token, NOW).unwrap();
         assert_eq!((user.name, &*user.roles[0]), (alice, "ADMIN"));
-        assert_eq!((user.expires_at, &user.claims["rooms"]), (Some(NOW + 90), &json!([1, 2])));
+        assert_eq!((user.expires_at, &user.claims["rooms"]), (Some(NOW + 60), &json!([1, 2])));
     }
     let no_secret = AuthSettings { keys: all_keys().keys.split_off(1), ..all_keys() };
     assert!(matches!(Issuer::new(&no_secret), Err(AuthError::NoSecret)));

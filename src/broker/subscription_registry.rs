@@ -17,14 +17,13 @@ pub struct SubscriptionRegistry {
 }
 
 impl SubscriptionRegistry {
-    /// Adds a subscriber to a destination; `first` as in [`SubscriberList::add`].
+    /// Adds a subscriber to a destination, unless it has ended; `first` as in [`SubscriberList::add`].
     pub fn add(&self, destination: &Destination, subscriber: Subscriber, first: impl FnOnce(&Subscriber)) {
-        // Under the map's lock, so that no one removes the list as empty in between.
-        self.destinations.write().entry(destination.clone()).or_default().add(subscriber, first);
+        add_to(&mut self.destinations.write(), destination, subscriber, first);
     }
 
     pub fn add_pattern(&self, pattern: &Pattern, subscriber: Subscriber, first: impl FnOnce(&Subscriber)) {
-        self.patterns.write().entry(pattern.clone()).or_default().add(subscriber, first);
+        add_to(&mut self.patterns.write(), pattern, subscriber, first);
     }
 
     pub fn remove(&self, destination: &Destination, tag: &Arc<Tag>) {
@@ -81,6 +80,19 @@ impl SubscriptionRegistry {
     }
 }
 
+/// Under the map's lock, so that nobody removes the list as empty in between; nor the subscriber before it is there: who
+/// leaves ends the tag and then waits for this lock.
+fn add_to<Key: std::hash::Hash + Eq + Clone>(
+    lists: &mut HashMap<Key, Arc<SubscriberList>>,
+    key: &Key,
+    subscriber: Subscriber,
+    first: impl FnOnce(&Subscriber),
+) {
+    if !subscriber.tag.is_ended() {
+        lists.entry(key.clone()).or_default().add(subscriber, first);
+    }
+}
+
 fn remove_from<Key: std::hash::Hash + Eq>(lists: &mut HashMap<Key, Arc<SubscriberList>>, key: &Key, tag: &Arc<Tag>) {
     if let Some(list) = lists.get(key) {
         list.remove(tag);
@@ -114,6 +126,11 @@ mod tests {
         assert!(registry.wants(&destination));
         registry.remove_pattern(&pattern, &subscriber.tag);
         assert!(!registry.wants(&destination));
+        assert!(registry.destinations.read().is_empty() && registry.patterns.read().is_empty());
+        // Its replay may be about to make it live just when it leaves.
+        subscriber.tag.end();
+        registry.add(&destination, subscriber.clone(), |_| panic!("answered"));
+        registry.add_pattern(&pattern, subscriber, |_| panic!("answered"));
         assert!(registry.destinations.read().is_empty() && registry.patterns.read().is_empty());
     }
 }

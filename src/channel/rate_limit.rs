@@ -100,6 +100,6 @@ impl ChannelInterceptor for RateLimit {
 
 impl std::fmt::Debug for RateLimit {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("RateLimit").field("sessions", &self.sends.len()).field("users", &self.users.len()).finish()
+        out.debug_struct("RateLimit").field("sessions", &self.sends.len()).field("users", &self.users.len()).finish_non_exhaustive()
     }
 }

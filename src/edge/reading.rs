@@ -18,7 +18,7 @@ impl Edge {
     /// the baseline, unless the store is back before it.
     pub(super) fn open(&self, gate: &Arc<Gate>) {
         let (edge, gate) = (self.clone(), Arc::clone(gate));
-        self.0.shutdown.spawn("edge-open", async move {
+        self.background("edge-open", async move {
             let mut pause = RETRY.0;
             while !gate.is_closed() {
                 match edge.head(&gate).await {
@@ -58,7 +58,7 @@ impl Edge {
     /// Reads what a gate needs, if it needs anything, without making the caller wait.
     pub(super) fn read_what(&self, gate: &Arc<Gate>, need: Option<Need>) {
         if need.is_some() {
-            self.0.shutdown.spawn("edge-read", self.clone().read_all(Arc::clone(gate), need));
+            self.background("edge-read", self.clone().read_all(Arc::clone(gate), need));
         }
     }
 
@@ -83,13 +83,24 @@ impl Edge {
         }
     }
 
+    fn background(&self, name: &'static str, reading: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.0.shutdown.clone();
+        self.0.shutdown.spawn(name, async move {
+            tokio::select! {
+                () = reading => {}
+                () = shutdown.stopped() => {}
+            }
+        });
+    }
+
     async fn pause(&self, pause: &mut Duration) -> ControlFlow<()> {
         tokio::select! {
             () = tokio::time::sleep(*pause) => {
                 *pause = (*pause * 2).min(RETRY.1);
                 ControlFlow::Continue(())
             }
-            () = self.0.shutdown.stopped() => ControlFlow::Break(()),
+            // The drain waits for what reads, and not for a store that is away: clients are sent elsewhere anyway.
+            () = self.0.shutdown.draining() => ControlFlow::Break(()),
         }
     }
 

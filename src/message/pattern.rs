@@ -119,7 +119,11 @@ impl Pattern {
         }
         let named = Self::parse(text)?;
         let segments: Vec<_> = named.segments.iter().map(|(separator, segment)| (*separator, segment.unnamed())).collect();
-        let text: String = segments.iter().map(|(separator, segment)| format!("{separator}{segment}")).collect();
+        let mut text = String::new();
+        for (separator, segment) in &segments {
+            text.push_str(&separator.to_string());
+            text.push_str(&segment.to_string());
+        }
         Ok(Self { text: text.into(), segments: segments.into() })
     }
 

@@ -42,14 +42,14 @@ impl Connected {
         Self { version, open: Open::default(), subscriptions: Subscriptions::default(), nacks: 0, notices: 0 }
     }
 
-    pub(super) fn receive(&mut self, frame: Frame, settings: &SessionSettings, effects: &mut Effects) -> Result<Next, ProtocolError> {
-        self.check(&frame)?;
-        let receipt = short(&frame, "receipt", settings)?;
+    pub(super) fn receive(&mut self, frame: &Frame, settings: &SessionSettings, effects: &mut Effects) -> Result<Next, ProtocolError> {
+        self.check(frame)?;
+        let receipt = short(frame, "receipt", settings)?;
         match frame.command {
             Command::Send => self.send(frame, receipt, settings, effects)?,
-            Command::Subscribe => self.subscribe(&frame, receipt, settings, effects)?,
-            Command::Unsubscribe => self.unsubscribe(&frame, receipt, effects)?,
-            Command::Ack | Command::Nack => self.answer(&frame, receipt, settings, effects)?,
+            Command::Subscribe => self.subscribe(frame, receipt, settings, effects)?,
+            Command::Unsubscribe => self.unsubscribe(frame, receipt, effects)?,
+            Command::Ack | Command::Nack => self.answer(frame, receipt, settings, effects)?,
             Command::Disconnect => return Ok(Next::Disconnect(receipt)),
             // `check` has named the better reason already.
             _ => return Err(ProtocolError::UnexpectedCommand(frame.command)),
@@ -81,7 +81,7 @@ impl Connected {
 
     fn send(
         &mut self,
-        frame: Frame,
+        frame: &Frame,
         receipt: Option<Text>,
         settings: &SessionSettings,
         effects: &mut Effects,

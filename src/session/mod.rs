@@ -87,10 +87,10 @@ impl Session {
 
     /// Takes the next frame. Only while [`Self::wants_frames`]: a frame that comes while CONNECT is undecided ends
     /// the session with `not-connected`, since nobody knows yet whether this client may say anything.
-    pub fn receive(&mut self, frame: Frame, effects: &mut Effects) {
-        let receipt = self.receipt_of(&frame);
+    pub fn receive(&mut self, frame: &Frame, effects: &mut Effects) {
+        let receipt = self.receipt_of(frame);
         let outcome = match &mut self.state {
-            State::Opened => self.connect(&frame, effects),
+            State::Opened => self.connect(frame, effects),
             State::Connecting(_) => Err(ProtocolError::NotConnected),
             State::Connected(inside) => inside.receive(frame, &self.settings, effects).map(|next| {
                 if let Next::Disconnect(receipt) = next {

@@ -64,9 +64,9 @@ pub enum From {
 
 impl Send {
     /// Required headers are there already.
-    pub(super) fn read(frame: Frame, settings: &SessionSettings) -> Result<Self, ProtocolError> {
+    pub(super) fn read(frame: &Frame, settings: &SessionSettings) -> Result<Self, ProtocolError> {
         let to = SendTo::parse(frame.header("destination").unwrap_or_default())?;
-        let idempotency_key = short(&frame, "idempotency-key", settings)?;
+        let idempotency_key = short(frame, "idempotency-key", settings)?;
         let own = frame.headers.first_occurrences().filter(|(name, _)| !is_reserved(name));
         let headers: ClientHeaders = own.map(|(name, value)| (Box::from(&**name), Box::from(&**value))).collect();
         let content_type = frame.header("content-type").map(Arc::from);
@@ -140,7 +140,7 @@ mod tests {
 
     fn send(headers: &[(&'static str, &'static str)]) -> Result<Send, ProtocolError> {
         let frame = headers.iter().fold(Frame::new(Command::Send), |frame, (name, value)| frame.with_header(*name, *value));
-        Send::read(frame, &SessionSettings::default())
+        Send::read(&frame, &SessionSettings::default())
     }
 
     fn subscribe(headers: &[(&'static str, &'static str)]) -> Result<Subscribe, ProtocolError> {

@@ -105,7 +105,7 @@ impl Book {
     fn connect(&mut self) {
         let mut effects = Effects::new();
         let frame = Frame::new(Command::Connect).with_header("accept-version", self.version.as_str());
-        self.session.receive(frame, &mut effects);
+        self.session.receive(&frame, &mut effects);
         assert!(!self.session.wants_frames());
         self.session.connected(&UserName::new("alice").unwrap(), &mut effects);
         assert!(matches!(effects[..], [Effect::Ask(Request::Connect(_)), Effect::Negotiated { .. }, Effect::Write(_)]));
@@ -120,7 +120,7 @@ impl Book {
                 if !matches!(frame.command, Command::Connect | Command::Stomp) {
                     *self.asked.entry(receipt.clone()).or_default() += 1;
                 }
-                self.session.receive(frame.with_header("receipt", receipt), &mut effects);
+                self.session.receive(&frame.with_header("receipt", receipt), &mut effects);
             }
             Step::Reject => self.session.reject(&ParseError::NotUtf8, &mut effects),
             Step::Accept => self.session.connected(&UserName::new("mallory").unwrap(), &mut effects),
@@ -244,7 +244,7 @@ proptest! {
         let mut session = Book::new(Version::V1_2).session;
         let mut effects = Effects::new();
         for frame in frames {
-            session.receive(frame, &mut effects);
+            session.receive(&frame, &mut effects);
         }
         let asked = effects.iter().filter(|effect| matches!(effect, Effect::Ask(request) if !matches!(request, Request::Connect(_))));
         prop_assert_eq!(asked.count(), 0);
@@ -255,9 +255,9 @@ proptest! {
 fn a_frame_while_connect_is_undecided_ends_the_session() {
     let mut session = Book::new(Version::V1_2).session;
     let mut effects = Effects::new();
-    session.receive(Frame::new(Command::Connect).with_header("accept-version", "1.2"), &mut effects);
+    session.receive(&Frame::new(Command::Connect).with_header("accept-version", "1.2"), &mut effects);
     effects.clear();
-    session.receive(Frame::new(Command::Send).with_header("destination", "/topic/a"), &mut effects);
+    session.receive(&Frame::new(Command::Send).with_header("destination", "/topic/a"), &mut effects);
     let [Effect::Write(error), Effect::Close(Close::Protocol)] = &effects[..] else { panic!("{effects:?}") };
     assert!(error.windows(19).any(|window| window == b"\ncode:not-connected"), "{error:?}");
     session.connected(&UserName::new("alice").unwrap(), &mut effects);
@@ -272,9 +272,9 @@ fn one_byte_too_many_in_flight_stops_the_reading() {
     book.connect();
     let send = || Frame::new(Command::Send).with_header("destination", "/topic/a").with_body("12345");
     let mut effects = Effects::new();
-    book.session.receive(send(), &mut effects);
+    book.session.receive(&send(), &mut effects);
     assert!(book.session.wants_frames());
-    book.session.receive(send(), &mut effects);
+    book.session.receive(&send(), &mut effects);
     assert!(!book.session.wants_frames());
     assert_eq!(book.session.in_flight(), InFlight { sends: 2, bytes: 10, others: 0 });
     book.session.resolve(Ticket(2), Outcome::Done, &mut effects);

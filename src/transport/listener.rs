@@ -20,8 +20,9 @@ const BACKLOG: i32 = 4096;
 /// When accepting fails (no file handles are left, mostly), trying at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes that the kernel keeps unsent before it says that a client is not keeping up. By default it keeps megabytes,
-/// and shows no progress until a third of them is gone: slow clients would look stalled, and cost that much each.
-const UNSENT: u32 = 128 * 1024;
+/// and shows no progress until a third of them is gone: a slow client would look like one that reads nothing, and cost
+/// that much memory.
+const UNSENT: u32 = 32 * 1024;
 /// A connection without traffic is asked for a sign of life by the kernel after so long, and then so often.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);

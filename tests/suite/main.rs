@@ -8,6 +8,7 @@
 mod commands;
 mod contracts;
 mod durability;
+mod edge;
 mod settings_page;
 mod spec;
 mod support;

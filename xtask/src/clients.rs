@@ -1,6 +1,7 @@
 //! Real clients against a real node: each folder of `tests/clients` with a `package.json` is a suite.
 //!
-//! A suite is run by `npm test` (`node --test`), with a node of its own: `FOOTFALL_URL` is its base URL, `FOOTFALL_DATA`
+//! A suite is run by `npm test` (`node --test`), with a node of its own, whose settings are the suite's `footfall.toml` or
+//! else the one that suites share: `FOOTFALL_URL` is its base URL, `FOOTFALL_DATA`
 //! the folder it runs in, `FOOTFALL_BIN` the binary for suites that start more nodes, `CHROMIUM` a browser.
 
 use std::fs;
@@ -31,7 +32,9 @@ pub(crate) fn run(report: &mut Report, binary: &Path) {
         if report.run(&format!("packages of {name}"), npm.current_dir(&suite), PACKAGES).is_none() {
             continue;
         }
-        let Some(node) = report.step(&format!("a node for {name}"), || Node::start(binary, &folder.join("footfall.toml"))) else {
+        let own = suite.join("footfall.toml");
+        let settings = if own.is_file() { own } else { folder.join("footfall.toml") };
+        let Some(node) = report.step(&format!("a node for {name}"), || Node::start(binary, &settings)) else {
             continue;
         };
         let mut test = command("npm", &["test"]);

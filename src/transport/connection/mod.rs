@@ -139,7 +139,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             match self.decoder.next_item() {
                 Ok(Some(Item::Frame(frame))) => {
                     self.timers.frame_done();
-                    self.session.receive(frame, &mut self.effects);
+                    self.session.receive(&frame, &mut self.effects);
                     self.apply(now);
                     if self.asking.is_some() {
                         // To be polled before anything else is read.

@@ -77,7 +77,9 @@ impl Sender {
             let _ended = self.serve(client, &mut pending, &mut number, &mut log).await;
             // Some clients close their tab instead.
             pending.retain(|_| !self.random.once_in(40));
-            pending.iter_mut().for_each(|pending| pending.sent = false);
+            for pending in &mut pending {
+                pending.sent = false;
+            }
         }
     }
 
@@ -104,7 +106,9 @@ impl Sender {
                 return Ok(());
             }
             let frames: Vec<_> = pending.iter().filter(|pending| !pending.sent).map(|pending| self.frame(pending)).collect();
-            pending.iter_mut().for_each(|pending| pending.sent = true);
+            for pending in pending.iter_mut() {
+                pending.sent = true;
+            }
             client.send(&frames).await?;
             let frame = client.receive().await?;
             if frame.command != Command::Receipt {

@@ -38,7 +38,7 @@ refusals = "close"
 [server]
 port = {port}
 [store.sqlite]
-path = {database:?}
+path = "{database}"
 [rate_limit]
 session_per_second = 1000000
 session_burst = 1000000
@@ -53,6 +53,7 @@ refusals = "close"
 retention = {{}}
 "#,
             port = address.port(),
+            database = database.display(),
         );
         std::fs::write(directory.path().join("footfall.toml"), settings).unwrap();
         Self { directory, address, process: None }
@@ -68,7 +69,7 @@ retention = {{}}
 
     /// Everything that all processes so far have said.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+        log(&self.directory)
     }
 
     /// Starts a process; it may not serve yet.
@@ -77,6 +78,8 @@ retention = {{}}
         let process = Command::new(env!("CARGO_BIN_EXE_footfall"))
             .arg("--config")
             .arg(self.directory.path().join("footfall.toml"))
+            // What is FOOTFALL_… here is a setting there.
+            .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -92,7 +95,8 @@ retention = {{}}
         let accepts = async {
             while tokio::net::TcpStream::connect(self.address).await.is_err() {
                 let process = self.process.as_mut().expect("a process");
-                assert!(process.try_wait().unwrap().is_none(), "the node ended by itself");
+                let ended = process.try_wait().unwrap();
+                assert!(ended.is_none(), "the node ended by itself, {ended:?}:\n{}", log(&self.directory));
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -109,9 +113,13 @@ retention = {{}}
     }
 }
 
+fn log(directory: &TempDir) -> String {
+    std::fs::read_to_string(directory.path().join("log")).unwrap_or_default()
+}
+
 /// A token that the node accepts.
 pub(crate) fn token(user: &UserName) -> String {
     let settings: AuthSettings = toml::from_str(KEYS).unwrap();
     let now_s = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    Issuer::new(&settings).unwrap().issue(user, &[], serde_json::Map::new(), Duration::from_secs(24 * 3600), now_s).unwrap()
+    Issuer::new(&settings).unwrap().issue(user, &[], serde_json::Map::new(), Duration::from_hours(24), now_s).unwrap()
 }

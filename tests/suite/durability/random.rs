@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-/// SplitMix64.
+/// `SplitMix64`.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
@@ -40,8 +40,14 @@ impl Random {
     }
 }
 
-/// `FOOTFALL_SEED`, or else a new one.
+/// `FOOTFALL_SEED`, or else a new one. Said at once: the harness shows it when the test fails, wherever that is.
 pub(crate) fn seed() -> u64 {
+    let seed = chosen_seed();
+    eprintln!("seed {seed}");
+    seed
+}
+
+fn chosen_seed() -> u64 {
     variable("FOOTFALL_SEED").and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
         let since = SystemTime::UNIX_EPOCH.elapsed().expect("a clock after 1970");
         Random::new(u64::from(since.subsec_nanos()) ^ since.as_secs().rotate_left(32)).next()

@@ -16,7 +16,12 @@ use crate::support::node::{OPEN, TestNode, now_s, signed};
 use crate::support::soon;
 use crate::support::stomp::{Client, Heard, connect, frame, send, subscribe};
 
-const RARE_BEATS: &str = "[server]\nmax_outbox = 1073741824\n";
+/// Messages of a size, more than the kernels keep.
+const MANY: usize = 200;
+/// Kilobytes that are read slowly.
+const SLOWLY: usize = 250;
+
+const ROOM: &str = "[server]\nmax_outbox = 1073741824\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_leaves_during_a_replay_is_answered_all_the_same() {
@@ -57,10 +62,9 @@ async fn whoever_leaves_during_a_replay_is_answered_all_the_same() {
 /// A frame of the full 64 KiB fills the write buffer by itself; what comes behind it must not wait for a beat.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_behind_a_full_write_is_written_without_another_wake_up() {
-    let node = TestNode::start(&format!("{OPEN}{RARE_BEATS}")).await;
+    let node = TestNode::start(&format!("{OPEN}{ROOM}")).await;
     let mut reader = deaf(&node).await;
     let mut writer = Client::connect(node.address, "writer").await;
-    const MANY: usize = 200;
     for _ in 0..MANY {
         writer.done(send("/topic/open.room", &"x".repeat(65_000))).await;
     }
@@ -73,11 +77,9 @@ async fn what_waits_behind_a_full_write_is_written_without_another_wake_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_reads_slowly_but_steadily_is_not_called_stalled() {
-    let node = TestNode::start(&format!("{OPEN}{RARE_BEATS}[session]\nwrite_timeout = \"1s\"\n")).await;
+    let node = TestNode::start(&format!("{OPEN}{ROOM}[session]\nwrite_timeout = \"1s\"\n")).await;
     let mut reader = deaf(&node).await;
     let mut writer = Client::connect(node.address, "writer").await;
-    const MANY: usize = 200;
-    const SLOWLY: usize = 250;
     let mut pause = tokio::time::interval(Duration::from_millis(20));
     let mut slowly = [0; 1024];
     // 50 KB/s: the 64 KiB of a write take longer than the limit, and yet bytes go out all the time.
@@ -139,7 +141,7 @@ async fn a_drain_answers_what_the_bus_has_before_it_closes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_reads_nothing_does_not_keep_a_node_from_ending_well() {
-    let node = TestNode::start(&format!("{OPEN}{RARE_BEATS}drain = \"100ms\"\n[session]\nwrite_timeout = \"60s\"\n")).await;
+    let node = TestNode::start(&format!("{OPEN}{ROOM}drain = \"100ms\"\n[session]\nwrite_timeout = \"60s\"\n")).await;
     let _deaf = deaf(&node).await;
     let mut writer = Client::connect(node.address, "writer").await;
     for _ in 0..200 {

@@ -105,7 +105,7 @@ impl Run {
                 }
             };
             self.timers.frame_done();
-            self.session.receive(item, &mut self.effects);
+            self.session.receive(&item, &mut self.effects);
             self.act();
         }
         self.watch();
