@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command for people and for CI's log")]
 
+mod chaos;
 mod clients;
 mod command;
 mod counts;
@@ -23,7 +24,7 @@ struct Arguments {
     task: Task,
 }
 
-// Each task is a module; `cluster`, `chaos` and `bench` become lines here when they exist.
+// Each task is a module; `cluster` and `bench` become lines here when they exist.
 #[derive(Subcommand)]
 enum Task {
     /// Run the tests; the last line is `N passed, N failed, N skipped`.
@@ -32,12 +33,19 @@ enum Task {
         #[arg(long)]
         fast: bool,
     },
+    /// Kill and restart nodes under load, many times; takes minutes. The last line is as that of `test`.
+    Chaos {
+        /// The only size there is yet.
+        #[arg(long, required = true)]
+        quick: bool,
+    },
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Test { fast: true } => test::fast(),
         Task::Test { fast: false } => test::all(),
+        Task::Chaos { .. } => chaos::quick(),
     }
 }
 

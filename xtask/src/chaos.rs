@@ -1,0 +1,20 @@
+//! `cargo xtask chaos --quick`: what kills and restarts nodes, at full size. Minutes, so not for every change.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::command::cargo;
+use crate::counts::Counts;
+use crate::report::Report;
+
+const KILLS: Duration = Duration::from_mins(20);
+
+/// Tier 2: 200 kills of a whole node under load, and 200 of its store.
+pub(crate) fn quick() -> ExitCode {
+    let mut report = Report::default();
+    for (name, filter) in [("nodes killed under load", "durability::"), ("stores killed while they write", "sqlite_kill::")] {
+        let mut tests = cargo(&["test", "--package", "footfall", "--test", "suite", "--", "--nocapture", filter]);
+        report.tests(name, tests.env("FOOTFALL_TIER", "2"), KILLS, Counts::of_cargo);
+    }
+    report.finish(true)
+}
