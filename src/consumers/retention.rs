@@ -38,7 +38,7 @@ pub async fn retention(store: Arc<dyn Store>, keep_of: KeepOf, settings: Retenti
     }
 }
 
-/// One round over all destinations.
+/// One round over all destinations. What can't be done for one of them must not keep the others from it.
 pub async fn apply(store: &dyn Store, keep_of: &KeepOf, idempotency_window: Duration) -> Result<(), StoreError> {
     let now_ms = now_ms();
     let mut after = None;
@@ -47,7 +47,12 @@ pub async fn apply(store: &dyn Store, keep_of: &KeepOf, idempotency_window: Dura
         for destination in &destinations {
             let keep = keep_of(destination, now_ms);
             if keep.count.is_some() || keep.not_before_ms.is_some() {
-                store.trim(destination.clone(), keep).await?;
+                match store.trim(destination.clone(), keep).await {
+                    Ok(_gone) => {}
+                    // All others would fail as well.
+                    Err(error) if error.is_retryable() => return Err(error),
+                    Err(error) => tracing::error!(%destination, %error, "retention could not be applied here"),
+                }
             }
         }
         after = destinations.into_iter().next_back();

@@ -11,6 +11,7 @@ mod frames;
 mod handshake;
 mod heart_beats;
 mod limits;
+mod retention;
 mod rights;
 mod secrets;
 mod websocket;
