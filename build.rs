@@ -35,6 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Err(reason) = result {
         if !skip {
             println!("cargo:warning=the page at / was not built: {reason}");
+            // A file that is never there: the next build tries again, by when Node or the network may be.
+            println!("cargo:rerun-if-changed={}", out.join("page-not-built").display());
         }
         apologise(&built, &reason)?;
     }
@@ -110,7 +112,7 @@ fn run(command: &mut Command, name: &str) -> Result<(), String> {
             Err(format!("`{name}` failed: {}", first.trim()))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(format!("`{name}` needs Node 18 or newer with npm, which is not installed"))
+            Err(format!("`{name}` needs Node 20 or newer with npm, which is not installed"))
         }
         Err(error) => Err(format!("`{name}` did not start: {error}")),
     }
@@ -122,7 +124,7 @@ fn apologise(built: &Path, reason: &str) -> std::io::Result<()> {
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>footfall</title>\n<h1>footfall is running, but without its page</h1>\n\
          <p>The page was not built with it: {reason}.</p>\n\
-         <p>To get it, install Node 18 or newer with npm, be online, run <code>touch build.rs</code>, and build again. \
+         <p>To get it, install Node 20 or newer with npm, be online, and build again. \
          STOMP clients are not affected.</p>\n</html>\n"
     );
     for (file, text) in FILES.iter().zip([page.as_str(), "", ""]) {

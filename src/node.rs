@@ -115,7 +115,7 @@ impl Node {
         self.address
     }
 
-    /// Runs until it is asked to stop, and drains; false if a part of it failed, or clients were cut off.
+    /// Runs until it is asked to stop, and drains; false if a part of it failed, or would not end.
     pub async fn run(self) -> bool {
         self.shutdown.draining().await;
         // A load balancer sees it before the first client has to go.

@@ -67,6 +67,17 @@ impl SubscriptionRegistry {
         }
     }
 
+    /// Ends the sessions of all who subscribed to a pattern that fits this destination.
+    pub fn end_all_by_pattern(&self, destination: &Destination, reason: &Refusal) {
+        let lists: Vec<_> = {
+            let patterns = self.patterns.read();
+            patterns.iter().filter(|(pattern, _)| pattern.matches(destination)).map(|(_, list)| Arc::clone(list)).collect()
+        };
+        for list in lists {
+            list.end_all(reason);
+        }
+    }
+
     /// The subscribers of a destination, by name and by pattern.
     pub fn lists(&self, destination: &Destination) -> Vec<Arc<SubscriberList>> {
         let mut lists: Vec<_> = self.destinations.read().get(destination).cloned().into_iter().collect();
@@ -108,7 +119,27 @@ mod tests {
 
     use super::*;
     use crate::broker::{Outbox, OutboxSettings};
-    use crate::message::AckMode;
+    use crate::message::{AckMode, Code};
+
+    #[test]
+    fn those_by_pattern_are_ended_apart_from_those_by_name() {
+        let registry = SubscriptionRegistry::default();
+        let destination = Destination::parse("/topic/a.1").unwrap();
+        let subscriber = |id: &str| Subscriber {
+            outbox: Arc::new(Outbox::new(OutboxSettings::default())),
+            tag: Arc::new(Tag::new(id, Bytes::new(), AckMode::Auto)),
+        };
+        let (by_name, fitting, other) = (subscriber("1"), subscriber("2"), subscriber("3"));
+        registry.add(&destination, by_name.clone(), |_| ());
+        registry.add_pattern(&Pattern::parse("/topic/a.*").unwrap(), fitting.clone(), |_| ());
+        registry.add_pattern(&Pattern::parse("/topic/b.*").unwrap(), other.clone(), |_| ());
+        registry.end_all_by_pattern(&destination, &Refusal::new(Code::HistoryLost));
+        let ended = |subscriber: &Subscriber| {
+            let mut taken = Vec::new();
+            subscriber.outbox.take(&mut taken)
+        };
+        assert_eq!([ended(&by_name), ended(&fitting), ended(&other)], [false, true, false]);
+    }
 
     #[test]
     fn nothing_stays_when_the_last_subscriber_left() {

@@ -55,7 +55,7 @@ struct EventsLog {
     partitions: Vec<Mutex<Queue>>,
     names: Vec<Partition>,
     /// Room in each partition; those who wait for it are served in their order.
-    room: Vec<Arc<Semaphore>>,
+    room: Vec<Room>,
     reader: Mutex<Reader>,
 }
 
@@ -65,6 +65,34 @@ struct Reader {
     generation: u64,
     /// Woken when there is something to read, when another consumer took over, and when the bus is gone.
     filled: Arc<AtomicWaker>,
+}
+
+/// The room of one partition, and since when there has been none.
+#[derive(Debug)]
+struct Room {
+    permits: Arc<Semaphore>,
+    full_since: Mutex<Option<Instant>>,
+}
+
+impl Room {
+    fn new(records: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(records.min(Semaphore::MAX_PERMITS))), full_since: Mutex::default() }
+    }
+
+    /// Waits until the partition has been full for [`ACCEPT_WITHIN`], not so long each: a client that sent many at once
+    /// would hear of the last long after the first.
+    async fn take(&self) -> Result<OwnedSemaphorePermit, BusError> {
+        let permits = Arc::clone(&self.permits);
+        if let Ok(permit) = permits.clone().try_acquire_owned() {
+            *self.full_since.lock() = None;
+            return Ok(permit);
+        }
+        let full_since = *self.full_since.lock().get_or_insert_with(Instant::now);
+        let permit = timeout_at(full_since + ACCEPT_WITHIN, permits.acquire_owned()).await;
+        let permit = permit.map_err(|_| BusError::Unavailable)?.map_err(|_| BusError::Closed)?;
+        *self.full_since.lock() = None;
+        Ok(permit)
+    }
 }
 
 /// What of a partition is not committed.
@@ -91,7 +119,7 @@ impl MemoryBus {
     pub fn new(settings: MemoryBusSettings) -> Self {
         let names = (0..PARTITIONS).map(|number| Partition { log: "memory".into(), topic: "events".into(), number }).collect();
         let partitions = (0..PARTITIONS).map(|_| Mutex::default()).collect();
-        let room = (0..PARTITIONS).map(|_| Arc::new(Semaphore::new(settings.events.min(Semaphore::MAX_PERMITS)))).collect();
+        let room = (0..PARTITIONS).map(|_| Room::new(settings.events)).collect();
         let log = EventsLog { partitions, names, room, reader: Mutex::default() };
         Self { settings, log: Arc::new(log), readers: Mutex::default() }
     }
@@ -100,8 +128,7 @@ impl MemoryBus {
         // The sender's patience begins here, however long it then waits for room.
         let answer_by = Instant::now() + ANSWER_WITHIN;
         let number = number_of(&record.message.destination) as usize;
-        let room = timeout(ACCEPT_WITHIN, Arc::clone(&self.log.room[number]).acquire_owned()).await;
-        let room = room.map_err(|_| BusError::Unavailable)?.map_err(|_| BusError::Closed)?;
+        let room = self.log.room[number].take().await?;
         let (committed, answer) = oneshot::channel();
         self.log.partitions[number].lock().entries.push_back(Entry { record, committed, _room: room });
         self.log.wake();
@@ -354,4 +381,36 @@ impl Consumer for BroadcastConsumer {
     fn start(&mut self, _partition: &Partition, _offset: u64) {}
 
     fn commit(&mut self, _partition: &Partition, _next: u64) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Message, RenderedOnce};
+
+    fn record() -> Record {
+        Record::message(Arc::new(Message {
+            id: uuid::Uuid::nil(),
+            destination: Destination::parse("/topic/a").unwrap(),
+            sender: None,
+            session: None,
+            timestamp_ms: 0,
+            content_type: None,
+            headers: Arc::new([]),
+            body: bytes::Bytes::new(),
+            position: None,
+            rendered: RenderedOnce::default(),
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_bus_makes_nobody_wait_longer_because_others_waited() {
+        let bus = MemoryBus::new(MemoryBusSettings { events: 1, ..MemoryBusSettings::default() });
+        let _accepted = bus.publish(Topic::Events, record()).await.unwrap();
+        let begun = Instant::now();
+        for _ in 0..10 {
+            assert!(matches!(bus.publish(Topic::Events, record()).await, Err(BusError::Unavailable)));
+        }
+        assert_eq!(begun.elapsed(), ACCEPT_WITHIN);
+    }
 }

@@ -100,7 +100,7 @@ pub enum BusError {
 /// published.
 pub type Durable = BoxFuture<'static, Result<(), BusError>>;
 
-/// How long a full bus makes a publisher wait before it refuses ([`BusError::Unavailable`]).
+/// How long a bus may be full before it refuses ([`BusError::Unavailable`]); until then publishers wait for room.
 pub const ACCEPT_WITHIN: Duration = Duration::from_secs(2);
 
 /// When a record without an answer counts as [`BusError::Unknown`], from the moment it was published.

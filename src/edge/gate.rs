@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::order::{Need, Order, Out, Through};
 use crate::broker::SubscriptionRegistry;
-use crate::message::{Destination, Message, Position, Refusal};
+use crate::message::{Code, Destination, Message, Position, Refusal};
 
 /// A gate that only patterns want stays so many times longer, counted from its last message: it can't be made anew
 /// without forgetting what its subscribers have, and must not stay for ever, since destinations cost their senders
@@ -95,8 +95,11 @@ impl Gate {
                 Out::Late(message) => registry.deliver_to_patterns(message),
                 Out::Ended(code) => {
                     tracing::warn!(destination = %self.destination, %code, "subscribers must come back");
-                    // Those by name: those by pattern never had a position.
                     registry.end_all(&self.destination, &Refusal::new(code));
+                    // Those by pattern never had a position to lose; but what is gone is gone for them too.
+                    if code == Code::HistoryLost {
+                        registry.end_all_by_pattern(&self.destination, &Refusal::new(code));
+                    }
                 }
             })
         })

@@ -205,7 +205,8 @@ impl Edge {
             }
             joiner.deliver(&rest);
             self.0.registry.add(&gate.destination, joiner.subscriber(), |_| joiner.answer(Some(position), Some(true)));
-            Step::Live
+            // Whoever ended it just now is the next to look, and answers.
+            if joiner.tag.is_ended() { Step::Ahead } else { Step::Live }
         })
     }
 

@@ -40,7 +40,6 @@ pub enum Mode {
 pub struct Settings {
     /// Whom the node is for.
     pub mode: Mode,
-    /// This node among others.
     /// The way in.
     pub server: ServerSettings,
     /// What one session may ask for, and how often it wants a sign of life.

@@ -154,7 +154,7 @@ pub trait Store: Debug + Send + Sync {
     /// Forgets ids that were stored before this time (milliseconds since 1970): the end of the idempotency window.
     fn forget_ids(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Whether the store answers now; for readiness.
+    /// Whether the store answers now. A node is ready without it: SENDs are accepted and wait, and so do deliveries.
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Finishes what was begun and closes.

@@ -19,13 +19,17 @@ use crate::{root, tools};
 const PACKAGES: Duration = Duration::from_mins(5);
 const SUITE: Duration = Duration::from_mins(10);
 
-pub(crate) fn run(report: &mut Report, binary: &Path) {
-    let folder = root().join("tests/clients");
-    let needed = report.step("what the clients need", || {
+/// Node and a browser. First of all, because the build of the node needs Node as well, for its page.
+pub(crate) fn prepare(report: &mut Report) -> Option<String> {
+    report.step("what the page and the clients need", || {
         tools::node()?;
-        Ok((tools::browser()?, suites(&folder)?))
-    });
-    let Some((browser, suites)) = needed else { return };
+        tools::browser()
+    })
+}
+
+pub(crate) fn run(report: &mut Report, binary: &Path, browser: &str) {
+    let folder = root().join("tests/clients");
+    let Some(suites) = report.step("the client suites", || suites(&folder)) else { return };
     for suite in suites {
         let name = suite.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut npm = command("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]);
@@ -39,7 +43,7 @@ pub(crate) fn run(report: &mut Report, binary: &Path) {
         };
         let mut test = command("npm", &["test"]);
         test.current_dir(&suite).env("FOOTFALL_URL", node.url()).env("FOOTFALL_DATA", node.folder());
-        test.env("FOOTFALL_BIN", binary).env("CHROMIUM", &browser);
+        test.env("FOOTFALL_BIN", binary).env("CHROMIUM", browser);
         if !report.tests(&format!("client {name}"), &mut test, SUITE, Counts::of_node) {
             node.show_log();
         }

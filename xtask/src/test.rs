@@ -29,6 +29,7 @@ pub(crate) fn fast() -> ExitCode {
 /// Tier 1. A failure stops nothing but what needs the failed part, so that one run shows everything.
 pub(crate) fn all() -> ExitCode {
     let mut report = Report::default();
+    let Some(browser) = clients::prepare(&mut report) else { return report.finish(true) };
     report.run("format", &mut cargo(&["fmt", "--all", "--check"]), FORMAT);
     report.run("clippy", &mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]), BUILD);
     report.run("documentation", cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"), BUILD);
@@ -39,7 +40,7 @@ pub(crate) fn all() -> ExitCode {
     report.tests("tests in Rust", &mut cargo(&["test", "--workspace", "--no-fail-fast"]), TESTS, Counts::of_cargo);
 
     if let Some(node) = report.step("node binary", || node_binary(&messages)) {
-        clients::run(&mut report, &node);
+        clients::run(&mut report, &node, &browser);
     }
     report.finish(true)
 }

@@ -101,7 +101,9 @@ async fn kills_lose_nothing_and_double_nothing() {
     assert!(violations.is_empty(), "{} violations, seed {seed}: {first:#?}", violations.len());
     assert!(surprises.is_empty(), "{surprises:#?}, seed {seed}");
     assert!(!node.log().contains("panic"), "seed {seed}:\n{}", node.log());
-    assert!(totals.receipted > kills * 20, "too little happened to prove anything, seed {seed}");
+    // F13 of tier 2: none of at least 100,000 receipted messages.
+    let enough = if kills >= 200 { 100_000 } else { kills * 20 };
+    assert!(totals.receipted > enough, "too little happened to prove anything, seed {seed}");
 }
 
 fn start_senders(node: &Node, rooms: &[Destination], random: &mut Random, stage: &watch::Receiver<Stage>) -> Vec<JoinHandle<SenderLog>> {
