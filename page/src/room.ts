@@ -88,6 +88,8 @@ export class Room {
     this.#bridging = newest ? { lastKnown: newest.id } : undefined;
     this.last = undefined;
     this.joined = false;
+    // What is stored comes with the history, or lies in the gap.
+    this.outgoing = this.outgoing.filter(({ state }) => state !== 'stored');
   }
 
   #closeBridge(): void {

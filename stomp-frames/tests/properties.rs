@@ -71,7 +71,8 @@ fn cut<'a>(stream: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    // More of them with PROPTEST_CASES.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(512), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_frame_reads_back_as_what_the_version_can_say(frame in frame(), version in version()) {

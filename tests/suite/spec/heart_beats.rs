@@ -11,8 +11,8 @@ use crate::support::stomp::{Client, Heard, connect, send};
 use crate::support::websocket::{FIN, PONG};
 
 /// The node's own interval; short, so that tests are.
-const INTERVAL: Duration = Duration::from_millis(300);
-const FAST: &str = "[session]\nheart_beat_send = \"300ms\"\nheart_beat_expect = \"300ms\"\nheart_beat_least = \"300ms\"\n";
+const INTERVAL: Duration = Duration::from_millis(500);
+const FAST: &str = "[session]\nheart_beat_send = \"500ms\"\nheart_beat_expect = \"500ms\"\nheart_beat_least = \"500ms\"\n";
 /// On a machine that is busy with other tests.
 const LATE: u32 = 5;
 
@@ -53,7 +53,7 @@ async fn what_is_no_pair_of_numbers_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beats_come_in_time_and_no_faster_than_agreed() {
     let node = TestNode::start(&format!("{OPEN}{FAST}")).await;
-    for (asked, interval) in [("0,1", INTERVAL), ("0,300", INTERVAL), ("0,600", INTERVAL * 2)] {
+    for (asked, interval) in [("0,1", INTERVAL), ("0,500", INTERVAL), ("0,1000", INTERVAL * 2)] {
         let begun = Instant::now();
         let mut client = Client::connect_with(node.address, &token("alice"), "1.2", asked).await;
         let mut last = Instant::now();
@@ -88,7 +88,7 @@ async fn a_client_that_breaks_its_promise_is_closed_and_no_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_beats_lives_however_busy_the_broker_is_with_it() {
     let node = TestNode::start(&format!("{OPEN}{FAST}")).await;
-    let mut reader = Client::connect_with(node.address, &token("reader"), "1.2", "300,300").await;
+    let mut reader = Client::connect_with(node.address, &token("reader"), "1.2", "500,500").await;
     reader.subscribe("0", "/topic/open.busy").await;
     let mut writer = Client::connect(node.address, "writer").await;
     let (mut beat, mut heard, mut gap, mut last) = (tokio::time::interval(INTERVAL / 2), 0, Duration::ZERO, Instant::now());
@@ -132,7 +132,7 @@ async fn any_byte_is_a_sign_of_life() {
     let node = TestNode::start(&format!("{OPEN}{FAST}")).await;
     let mut clients = Vec::new();
     for _ in 0..3 {
-        clients.push(Client::connect_with(node.address, &token("alice"), "1.2", "300,0").await);
+        clients.push(Client::connect_with(node.address, &token("alice"), "1.2", "500,0").await);
     }
     let mut pause = tokio::time::interval(INTERVAL);
     let begun = Instant::now();
