@@ -149,6 +149,16 @@ mod tests {
     }
 
     #[test]
+    fn a_small_body_does_not_keep_the_message_it_came_in() {
+        let websocket_message = Bytes::from(vec![b'x'; 256 * 1024]);
+        let frame = Frame::new(Command::Send).with_header("destination", "/topic/a").with_body(websocket_message.slice(..1));
+        let request = Send::read(&frame, &SessionSettings::default()).unwrap();
+        drop(frame);
+        assert_eq!(&*request.body, b"x");
+        assert!(websocket_message.is_unique());
+    }
+
+    #[test]
     fn readers_see_the_senders_own_headers_once_and_no_reserved_ones() {
         let request = send(&[
             ("destination", "/topic/a"),

@@ -18,6 +18,8 @@ use crate::support::stomp::{Client, Heard, connect, frame, send, subscribe};
 
 /// Messages of a size, more than the kernels keep.
 const MANY: usize = 200;
+/// With its head a MESSAGE of this body fills the write buffer, 64 KiB, alone; its SEND is just small enough.
+const FULL: usize = 65_400;
 /// Kilobytes that are read slowly.
 const SLOWLY: usize = 250;
 
@@ -62,15 +64,16 @@ async fn whoever_leaves_during_a_replay_is_answered_all_the_same() {
 /// A frame of the full 64 KiB fills the write buffer by itself; what comes behind it must not wait for a beat.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_behind_a_full_write_is_written_without_another_wake_up() {
-    let node = TestNode::start(&format!("{OPEN}{ROOM}")).await;
+    // No deadline is near that would wake it by chance.
+    let node = TestNode::start(&format!("{OPEN}{ROOM}[session]\nwrite_timeout = \"60s\"\nconnect_timeout = \"60s\"\n")).await;
     let mut reader = deaf(&node).await;
     let mut writer = Client::connect(node.address, "writer").await;
     for _ in 0..MANY {
-        writer.done(send("/topic/open.room", &"x".repeat(65_000))).await;
+        writer.done(send("/topic/open.room", &"x".repeat(FULL))).await;
     }
     writer.done(send("/topic/open.room", "the last")).await;
     for _ in 0..MANY {
-        assert_eq!(reader.message().await.body.len(), 65_000);
+        assert_eq!(reader.message().await.body.len(), FULL);
     }
     reader.hears("the last").await;
 }
