@@ -11,9 +11,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
-use crate::message::Destination;
+use crate::message::{Destination, Mark};
 pub use memory::{MemoryBus, MemoryBusSettings};
 pub use record::{Kind, Record};
 
@@ -61,14 +63,62 @@ pub struct Assignment {
 pub struct Batch {
     pub partition: Partition,
     pub records: Vec<(u64, Record)>,
+    /// What stands between them and is no record of ours.
+    pub unreadable: Vec<Unreadable>,
+    /// Where the next batch begins; what is committed once this one is done.
+    pub end: u64,
+    /// Of record `end - 1`, if the log can tell.
+    pub mark: Option<Mark>,
 }
 
-impl Batch {
-    /// Where the next batch begins; what is committed once this one is done.
-    pub fn end(&self) -> u64 {
-        self.records.last().map_or(0, |(offset, _)| offset + 1)
-    }
+/// A record that can't be read as one of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    pub offset: u64,
+    /// A sentence for whoever looks into the dead-letter topic.
+    pub reason: String,
+    pub raw: RawRecord,
 }
+
+/// A record as it stood in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RawRecord {
+    pub key: Option<Bytes>,
+    pub value: Option<Bytes>,
+    /// A header without a value is not one with an empty value.
+    pub headers: Vec<(String, Option<Bytes>)>,
+}
+
+/// A record of *events* that can't be taken, for the dead-letter topic.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    pub partition: Partition,
+    pub offset: u64,
+    /// A sentence that says what is wrong with it.
+    pub reason: String,
+    pub record: Dead,
+}
+
+/// What is kept of it.
+#[derive(Debug, Clone)]
+pub enum Dead {
+    /// It could not be read.
+    Raw(RawRecord),
+    /// It could be read and not be stored.
+    Record(Record),
+}
+
+/// Whether a node with this bus should be given clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BusState {
+    Ready,
+    /// A word for the readiness page, as `bus-unavailable` or `broadcast-behind`.
+    NotReady(&'static str),
+}
+
+/// Whether anyone on this node has to do with a record, by its key and the id of its message; asked before the rest of
+/// the record is read.
+pub type Wanted = Arc<dyn Fn(&str, Uuid) -> bool + Send + Sync>;
 
 /// What a consumer has to act on, in order.
 #[derive(Debug)]
@@ -76,7 +126,7 @@ pub enum Event {
     Assigned(Vec<Assignment>),
     /// Another node reads these now; what of them is unfinished is not this one's to finish.
     Revoked(Vec<Partition>),
-    /// At most one batch a partition, of at most [`MAX_BATCH`] records each.
+    /// At most one batch a partition, of at most [`MAX_BATCH`] records each, unreadable ones included.
     Records(Vec<Batch>),
 }
 
@@ -121,6 +171,19 @@ pub trait Bus: Debug + Send + Sync {
 
     /// The events partition that holds all records of this destination, and so owns its numbering.
     fn partition_of(&self, destination: &Destination) -> Partition;
+
+    /// What marks the record at this offset of an events partition; none if it is not in the log (any more).
+    fn mark(&self, partition: &Partition, offset: u64) -> BoxFuture<'_, Result<Option<Mark>, BusError>>;
+
+    /// Puts away a record of *events* that can't be taken, with the reason and where it stood; durable when this
+    /// resolves. The memory bus has nowhere to put it, so it says so in the log, and the sender gets no receipt.
+    fn dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), BusError>>;
+
+    /// What is known now; never waits.
+    fn state(&self) -> BusState;
+
+    /// Finishes what was begun, leaves what was joined, and closes; consumers were dropped before.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
 /// One reader. Dropping it gives its partitions back.
@@ -128,8 +191,15 @@ pub trait Consumer: Debug + Send {
     /// The next event. Cancel safe: an event is given out or kept, never lost.
     fn next(&mut self) -> BoxFuture<'_, Result<Event, BusError>>;
 
-    /// Read an assigned partition from this offset on; also used to read a part again.
+    /// Read an assigned partition from this offset on; also used to read a part again. Its first batch may come now.
     fn start(&mut self, partition: &Partition, offset: u64);
+
+    /// The next batch of this partition may come. Of a partition of `OneNode` one batch is out at a time, so that those
+    /// who are busy with one partition get the others' batches; what arrives meanwhile makes the next one.
+    fn more(&mut self, partition: &Partition);
+
+    /// Drops what nobody here wants before it is read whole, for `EveryNode`. It still counts as read.
+    fn only(&mut self, wanted: Wanted);
 
     /// All before `next` is done with. Order matters: the store first, then broadcast, then this.
     fn commit(&mut self, partition: &Partition, next: u64);

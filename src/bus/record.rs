@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::message::Message;
+use crate::message::{Code, Message};
 
 /// What a record says of its message (the `ce_type` of a CloudEvents record).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,6 +12,9 @@ pub enum Kind {
     /// `footfall.known.v1`: it was stored before, from another record, so this one was a client's retry. It answers
     /// waiting receipts and reaches no subscriber.
     Known,
+    /// `footfall.refused.v1`: it will never be stored, for this reason. It answers waiting receipts and reaches no
+    /// subscriber.
+    Refused(Code),
 }
 
 /// Cheap to clone. The destination of its message is its key.
@@ -28,5 +31,8 @@ impl Record {
 
     pub fn known(message: Arc<Message>) -> Self {
         Self { kind: Kind::Known, message }
+    }
+    pub fn refused(message: Arc<Message>, code: Code) -> Self {
+        Self { kind: Kind::Refused(code), message }
     }
 }

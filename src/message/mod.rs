@@ -29,6 +29,14 @@ pub use user::{BadUserName, User, UserName};
 /// The headers a client gave its SEND and that its readers see, in order, each name once.
 pub type ClientHeaders = Arc<[(Box<str>, Box<str>)]>;
 
+/// What tells a record of a log from another one at the same offset, so that a log that was made anew is noticed: its
+/// key, and the time that Kafka gave it in milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    pub key: Bytes,
+    pub timestamp_ms: i64,
+}
+
 /// What every subscriber of a destination gets; immutable once made, shared by all who deliver it.
 #[derive(Debug)]
 pub struct Message {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use crate::message::{Destination, Epoch, Message};
+use crate::message::{Destination, Epoch, Mark, Message};
 pub use sqlite::{SqliteSettings, SqliteStore};
 
 /// A partition of the events log, in the words of the store: `log` names one incarnation of the log.
@@ -26,11 +26,13 @@ pub struct PartitionKey {
 pub struct Owner(pub Uuid);
 
 /// What a new owner finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The offset after the last one stored; 0 if nothing ever was.
     pub next: u64,
     pub epoch: Epoch,
+    /// Of record `next - 1`, if it was told.
+    pub mark: Option<Mark>,
 }
 
 /// A batch of one partition, offsets rising.
@@ -41,6 +43,11 @@ pub struct Append {
     pub messages: Vec<(u64, Arc<Message>)>,
     /// The offset after the last record of the batch, also if that record holds no message to store.
     pub end: u64,
+    /// Of record `end - 1`.
+    pub mark: Option<Mark>,
+    /// Where this owner knows the partition to stand at least: what it stored before was answered. A store that stands
+    /// behind it was put back to an older copy.
+    pub at_least: u64,
 }
 
 /// What became of one message of a batch.
@@ -92,6 +99,15 @@ pub enum StoreError {
     /// Another owner claimed the partition; nothing of the batch was written.
     #[error("another node owns this partition now")]
     Fenced,
+    /// The store stands before what this owner was told it had stored; nothing was written.
+    #[error("the store was put back to an older copy")]
+    Behind,
+    /// A message of the batch can never be stored, and nothing was written; which one is found by trying smaller batches.
+    #[error("a message can't be stored: {0}")]
+    Rejected(String),
+    /// The store was filled from another log, and nobody said that this one takes its place ([`Store::adopt`]).
+    #[error("the store was filled from another log ({0}); `footfall topics adopt` accepts this one")]
+    OtherLog(String),
     /// The store is away, busy or out of space; the same call may work later.
     #[error("the store can't be reached now")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -113,7 +129,8 @@ impl StoreError {
 
 /// Kept messages. Every call ends within the adapter's own time limit, [`StoreError::Unavailable`] if need be.
 pub trait Store: Debug + Send + Sync {
-    /// Makes `owner` the one writer of this partition, and tells where it is to go on. Durable.
+    /// Makes `owner` the one writer of this partition, and tells where it is to go on. Durable. [`StoreError::OtherLog`]
+    /// if this topic's partition of that number is known by another log only.
     fn claim(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<Claim, StoreError>>;
 
     /// In one transaction that ends durably: checks the owner, moves the partition's position to at least `end`, and
@@ -124,6 +141,14 @@ pub trait Store: Debug + Send + Sync {
     /// call again stores it or tells that it was. Without the position in the same transaction a crash would store
     /// twice or lose.
     fn append(&self, batch: Append) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>>;
+
+    /// Gives the partition a new epoch, since its numbering went back: sequences go on from the heads that are left, and
+    /// are not to be taken for those given before.
+    fn renumber(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<Epoch, StoreError>>;
+
+    /// Goes on with this log, from `next`, where the topic's partition of that number stood in the log before, whichever
+    /// that was; its numbering stays. Whoever owned it owns it no more.
+    fn adopt(&self, partition: PartitionKey, next: u64) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Whether `owner` still is the one writer.
     fn owns(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<bool, StoreError>>;
