@@ -2,6 +2,9 @@
 
 mod bus;
 mod memory_bus;
+mod postgres;
+mod postgres_faults;
+mod postgres_figures;
 mod sqlite;
 mod sqlite_figures;
 mod sqlite_kill;
