@@ -137,7 +137,7 @@ fn pause() {
 }
 
 /// The status of a GET, if there is an answer.
-fn status_of(port: u16, path: &str) -> Option<u16> {
+pub(crate) fn status_of(port: u16, path: &str) -> Option<u16> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut socket = TcpStream::connect_timeout(&address, PROBE).ok()?;
     socket.set_read_timeout(Some(PROBE)).ok()?;
