@@ -13,9 +13,15 @@ const SOON: Duration = Duration::from_secs(10);
 /// Stops all of them, for as long as it takes. The leader first: stopped, it starts no more of them.
 pub(super) fn stop(leader: u32) {
     signal_all("STOP", &[group(leader)]);
-    // Who waits on a slow machine is better off than who fails; the signal has been sent.
-    wait(|| matches!(state(leader), None | Some('T' | 't' | 'Z')));
-    signal_all("STOP", &names(&children(leader)));
+    wait(|| is_still(leader));
+    let children = children(leader);
+    signal_all("STOP", &names(&children));
+    // The signal has been sent, so whoever is late stops all the same: nothing to fail for.
+    wait(|| children.iter().all(|id| is_still(*id)));
+}
+
+fn is_still(id: u32) -> bool {
+    matches!(state(id), None | Some('T' | 't' | 'Z' | 'X'))
 }
 
 pub(super) fn resume(leader: u32) {

@@ -11,7 +11,7 @@ mod nginx;
 mod port;
 mod postgres;
 mod redis;
-mod server;
+pub(crate) mod server;
 
 use std::fs;
 use std::io;

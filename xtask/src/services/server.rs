@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use crate::command::command;
-use crate::node::status_of;
 use crate::process::{Group, signal};
 
 use super::family;
@@ -179,8 +178,8 @@ impl Server {
     fn is_ready(&self, log_from: u64) -> bool {
         match &self.plan.ready {
             Ready::Logs(line) => self.log_since(log_from).is_ok_and(|log| log.contains(line)),
-            Ready::Answers(question, answer) => answers(self.address(), question, answer).is_some(),
-            Ready::Http(path) => status_of(self.plan.port.number(), path) == Some(200),
+            Ready::Answers(question, answer) => asked(self.address(), question, answer.len()).as_deref() == Some(*answer),
+            Ready::Http(path) => status_of(self.address(), path) == Some(200),
             Ready::Connects => TcpStream::connect_timeout(&self.address(), PROBE).is_ok(),
             Ready::Succeeds(launch) => {
                 let mut probe = launch.command(&self.plan.folder);
@@ -300,14 +299,21 @@ impl Drop for Server {
     }
 }
 
-fn answers(address: SocketAddr, question: &str, answer: &str) -> Option<()> {
+/// The first bytes of what is answered to `question`.
+fn asked(address: SocketAddr, question: &str, length: usize) -> Option<String> {
     let mut socket = TcpStream::connect_timeout(&address, PROBE).ok()?;
     socket.set_read_timeout(Some(PROBE)).ok()?;
     socket.set_write_timeout(Some(PROBE)).ok()?;
     socket.write_all(question.as_bytes()).ok()?;
-    let mut start = vec![0; answer.len()];
+    let mut start = vec![0; length];
     socket.read_exact(&mut start).ok()?;
-    (start == answer.as_bytes()).then_some(())
+    String::from_utf8(start).ok()
+}
+
+/// The status of a GET, if there is an answer.
+fn status_of(address: SocketAddr, path: &str) -> Option<u16> {
+    let start = asked(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"), "HTTP/1.1 200".len())?;
+    start.get(9..)?.parse().ok()
 }
 
 fn ended_within(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
@@ -323,4 +329,27 @@ fn ended_within(child: &mut Child, limit: Duration) -> std::io::Result<Option<Ex
 #[expect(clippy::disallowed_methods, reason = "looks at another process now and then; there is no runtime to block")]
 pub(super) fn look_again() {
     std::thread::sleep(BETWEEN_LOOKS);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_and_nobody_there_is_none() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut request = [0; 4];
+            socket.read_exact(&mut request).unwrap();
+            socket.write_all(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap();
+            request
+        });
+        assert_eq!(status_of(address, "/health/ready"), Some(503));
+        assert_eq!(&server.join().unwrap(), b"GET ");
+        assert_eq!(status_of(address, "/health/ready"), None);
+    }
 }
