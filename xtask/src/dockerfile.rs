@@ -76,7 +76,7 @@ impl Stage {
         Ok(Self { base: base.to_owned(), name, instructions: Vec::new() })
     }
 
-    fn all<'a>(&'a self, instruction: &'a str) -> impl Iterator<Item = &'a str> {
+    fn all(&self, instruction: &str) -> impl Iterator<Item = &str> {
         self.instructions.iter().filter(move |(name, _)| name == instruction).map(|(_, rest)| rest.as_str())
     }
 

@@ -14,7 +14,7 @@ use super::variables::{VariableError, fill_in};
 
 /// Why a compose file was not understood.
 #[derive(Debug, Error)]
-pub enum ComposeError {
+pub(crate) enum ComposeError {
     #[error("{file} can't be read: {error}")]
     File { file: String, error: std::io::Error },
     #[error("{file} is no YAML: {error}")]
@@ -220,7 +220,7 @@ mod tests {
     fn what_is_known_is_read() {
         let compose = parsed(
             "name: x\n\
-             x-shared: &shared\n  image: a\n  environment: { A: 1, B: ${THREE:-2}, C: ${NONE:-0.0.0.0} }\n\
+             x-shared: &shared\n  image: a\n  environment: { A: 1, B: '${THREE:-2}', C: '${NONE:-0.0.0.0}' }\n\
              services:\n\
              \x20 one:\n    <<: *shared\n    deploy: { replicas: '${THREE}' }\n    restart: \"no\"\n\
              \x20   healthcheck: { test: [CMD, a], start_period: 2m }\n\
@@ -255,7 +255,7 @@ mod tests {
             (service("    environment: { A: }\n"), "services.one.environment"),
             (service("    stop_grace_period: 5\n"), "services.one.stop_grace_period"),
             (service("    stop_grace_period: 5 minutes\n"), "services.one.stop_grace_period"),
-            (service("    deploy: { replicas: ${NONE} }\n"), "services.one.deploy.replicas"),
+            (service("    deploy: { replicas: '${NONE}' }\n"), "services.one.deploy.replicas"),
             (service("    environment: { A: '${NONE:?a secret}' }\n"), "services.one.environment.A"),
             (service("    command: [a, '$b']\n"), "services.one.command[1]"),
             ("name: x\nservices: { one: { image: a } }\nvolumes: { data: { driver: local } }\n".to_owned(), "volumes.data"),

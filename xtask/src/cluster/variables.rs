@@ -4,7 +4,7 @@ use thiserror::Error;
 
 /// Why a value can't be filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum VariableError {
+pub(crate) enum VariableError {
     #[error("the variable {name} is not set: {message}")]
     Required { name: String, message: String },
     #[error("`{0}` is no form of a variable that is known here; it is ${{X}}, ${{X:-default}}, ${{X-default}}, ${{X:?message}} or ${{X?message}}, and $$ for a dollar")]

@@ -21,11 +21,16 @@ pub struct Nginx {
 impl Nginx {
     /// `http` is what stands inside `http { }`, as in a file of the image's `/etc/nginx/conf.d`; it must listen on `port`.
     pub fn new(folder: &Path, port: Port, http: &str) -> anyhow::Result<Self> {
+        Self::with_main(folder, port, "", http)
+    }
+
+    /// The same with directives outside of `http { }`, as after the image's `nginx -g`.
+    pub fn with_main(folder: &Path, port: Port, main: &str, http: &str) -> anyhow::Result<Self> {
         let program = tools::nginx()?;
         fs::create_dir_all(folder.join("temp")).with_context(|| folder.display().to_string())?;
         // Workers of another account could not enter our folder.
         let user = if tools::is_root()? { "user root;\n" } else { "" };
-        fs::write(folder.join("nginx.conf"), format!("{user}{FRAME}"))?;
+        fs::write(folder.join("nginx.conf"), format!("{user}{main}\n{FRAME}"))?;
         let prefix = folder.to_str().context("the path of nginx's folder is not UTF-8")?;
         let arguments = ["-p", prefix, "-c", "nginx.conf", "-e", "error.log"].map(str::to_owned).to_vec();
         let server = Server::new(Plan {

@@ -12,7 +12,7 @@ use super::compose::Service;
 /// A key of a service that has no meaning for a local process, or not this one.
 #[derive(Debug, Error)]
 #[error("services.{service}.{key}: {problem}")]
-pub struct Unmapped {
+pub(crate) struct Unmapped {
     pub(crate) service: String,
     pub(crate) key: String,
     pub(crate) problem: String,
