@@ -236,3 +236,87 @@ fn at_once<T: Sync + ?Sized>(items: &[&T], work: impl Fn(&T) -> anyhow::Result<(
 fn pause(time: Duration) {
     thread::sleep(time);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// In footfall's place: it says its number to everybody, and creates topics by doing nothing. What it was started with
+    /// lies in its folder.
+    const PROGRAM: &str = r#"#!/bin/sh
+env | grep FOOTFALL_ > environment
+[ "$1" = run ] || { echo "$@"; exit 0; }
+mkdir -p temp
+cat > nginx.conf << END
+daemon off;
+pid nginx.pid;
+error_log stderr;
+events { }
+http {
+    access_log off;
+    client_body_temp_path temp/a; proxy_temp_path temp/b; fastcgi_temp_path temp/c; uwsgi_temp_path temp/d; scgi_temp_path temp/e;
+    server { listen $FOOTFALL_SERVER__HOST:$FOOTFALL_SERVER__PORT; location / { return 200 "${PWD##*/}\n"; } }
+}
+END
+exec NGINX -p "$PWD/" -c nginx.conf -e error.log
+"#;
+
+    fn get(address: SocketAddr) -> String {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer.lines().last().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn everything_starts_is_reached_by_its_name_and_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let binary = folder.path().join("program");
+        let nginx = crate::tools::nginx().unwrap();
+        fs::write(&binary, PROGRAM.replace("NGINX", nginx.to_str().unwrap())).unwrap();
+        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut options = Options::new(&binary);
+        options.nodes = Some(2);
+        options.environment.push(("node".to_owned(), "FOOTFALL_X".to_owned(), "at kafka:9092".to_owned()));
+        let cluster = Cluster::start(&options).unwrap();
+
+        assert_eq!(cluster.nodes().iter().map(Server::name).collect::<Vec<_>>(), ["footfall-node-1", "footfall-node-2"]);
+        let mut asked: Vec<String> = (0..4).map(|_| get(cluster.nginx().address())).collect();
+        asked.sort();
+        asked.dedup();
+        assert_eq!(asked, ["footfall-node-1", "footfall-node-2"], "nginx knows both");
+
+        let environment = fs::read_to_string(cluster.node(2).unwrap().folder().join("environment")).unwrap();
+        let kafka = cluster.kafka().bootstrap_servers();
+        for line in [format!("FOOTFALL_X=at {kafka}"), format!("FOOTFALL_BUS__KAFKA__BROKERS={kafka}")] {
+            assert!(environment.lines().any(|found| found == line), "{line} is not in\n{environment}");
+        }
+        assert!(environment.contains(&format!("FOOTFALL_AUTH__KEYS__0__SECRET={}\n", cluster.secret())));
+        assert_eq!(cluster.kafka().topics(&["--list"]).unwrap().concat(), "", "nobody created any");
+        let limit = cluster.postgres().query(cluster.database(), "SHOW max_connections").unwrap();
+        assert_eq!(limit, ["200"], "as the file's command says");
+        let job = fs::read_to_string(cluster.folder().join("topics/topics.log")).unwrap();
+        assert_eq!(job, "topics create\n");
+        assert_eq!(cluster.footfall(&["token", "--user", "alice"]).unwrap(), ["token --user alice"]);
+
+        cluster.node(1).unwrap().kill().unwrap();
+        assert!(cluster.ended().is_empty(), "a test did it");
+        assert_eq!(get(cluster.nginx().address()), "footfall-node-2");
+        cluster.node(1).unwrap().start().unwrap();
+        cluster.stop().unwrap();
+        assert!(cluster.servers().iter().all(|server| server.pid().is_none()));
+    }
+
+    #[test]
+    fn a_command_that_fails_stops_the_start() {
+        let error = format!("{:#}", Cluster::start(&Options::new("/bin/false")).unwrap_err());
+        assert!(error.contains("topics ended with"), "{error}");
+    }
+}

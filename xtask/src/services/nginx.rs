@@ -21,11 +21,12 @@ pub struct Nginx {
 impl Nginx {
     /// `http` is what stands inside `http { }`, as in a file of the image's `/etc/nginx/conf.d`; it must listen on `port`.
     pub fn new(folder: &Path, port: Port, http: &str) -> anyhow::Result<Self> {
-        Self::with_main(folder, port, "", http)
+        Self::with_main(folder, port, "", None, http)
     }
 
-    /// The same with directives outside of `http { }`, as after the image's `nginx -g`.
-    pub fn with_main(folder: &Path, port: Port, main: &str, http: &str) -> anyhow::Result<Self> {
+    /// The same with directives outside of `http { }`, as after the image's `nginx -g`, and with a path which gives 200 once
+    /// it is ready.
+    pub fn with_main(folder: &Path, port: Port, main: &str, health: Option<&str>, http: &str) -> anyhow::Result<Self> {
         let program = tools::nginx()?;
         fs::create_dir_all(folder.join("temp")).with_context(|| folder.display().to_string())?;
         // Workers of another account could not enter our folder.
@@ -38,7 +39,7 @@ impl Nginx {
             folder: folder.to_owned(),
             port,
             launch: Launch { program, arguments, ..Launch::default() },
-            ready: Ready::Connects,
+            ready: health.map_or(Ready::Connects, |path| Ready::Http(path.to_owned())),
             ready_within: Duration::from_secs(30),
             // Not QUIT, which waits for all WebSockets to close.
             polite: "TERM",
