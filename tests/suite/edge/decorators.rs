@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use footfall::bus::{BusError, Consumer, Event, Partition};
-use footfall::message::{Destination, Message};
+use footfall::bus::{BusError, Consumer, Event, Partition, Wanted};
+use footfall::message::{Destination, Epoch, Message};
 use footfall::store::{Append, Appended, Claim, Keep, Kept, Owner, PageLimit, PartitionKey, Store, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -70,6 +70,14 @@ impl Consumer for BadReader {
 
     fn start(&mut self, partition: &Partition, offset: u64) {
         self.inner.start(partition, offset);
+    }
+
+    fn more(&mut self, partition: &Partition) {
+        self.inner.more(partition);
+    }
+
+    fn only(&mut self, wanted: Wanted) {
+        self.inner.only(wanted);
     }
 
     fn commit(&mut self, partition: &Partition, next: u64) {
@@ -155,6 +163,14 @@ impl Store for SickStore {
             self.inner.append(batch).await
         }
         .boxed()
+    }
+
+    fn renumber(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<Epoch, StoreError>> {
+        suffering!(self, false, self.inner.renumber(partition, owner))
+    }
+
+    fn adopt(&self, partition: PartitionKey, next: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        suffering!(self, false, self.inner.adopt(partition, next))
     }
 
     fn owns(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<bool, StoreError>> {
