@@ -100,6 +100,8 @@ pub(super) enum Health {
     SlowPages(Duration),
     /// Somebody else claims each partition just before anything is appended to it.
     Contested,
+    /// What has the body `poison` can't be stored.
+    Picky,
 }
 
 #[derive(Debug)]
@@ -132,7 +134,7 @@ impl SickStore {
                 tokio::time::sleep(pause).await;
                 Err(StoreError::Unavailable(Box::new(AsWanted)))
             }
-            Health::Hanging(_) | Health::Well | Health::Unreadable | Health::SlowPages(_) | Health::Contested => Ok(()),
+            Health::Hanging(_) | Health::Well | Health::Unreadable | Health::SlowPages(_) | Health::Contested | Health::Picky => Ok(()),
         }
     }
 }
@@ -158,6 +160,9 @@ impl Store for SickStore {
             self.suffer(false).await?;
             if *self.health.lock() == Health::Contested {
                 self.inner.claim(batch.partition.clone(), Owner(Uuid::new_v4())).await?;
+            }
+            if *self.health.lock() == Health::Picky && batch.messages.iter().any(|(_, message)| &*message.body == b"poison") {
+                return Err(StoreError::Rejected("as the test wants it".into()));
             }
             self.appends.fetch_add(1, Ordering::Relaxed);
             self.inner.append(batch).await
