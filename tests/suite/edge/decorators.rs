@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::durability::random::Random;
+use crate::support::random::Random;
 
 /// How a reader mistreats its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use footfall::message::{Pattern, new_id};
 use super::joining::follows;
 use super::tap::{Seen, Tap};
 use super::world::{Plan, World, room, until};
-use crate::durability::random::{Random, seed};
+use crate::support::random::{Random, seed};
 
 const BRIEF: EdgeSettings = EdgeSettings { linger: Duration::from_millis(40), head_interval: Duration::from_millis(10) };
 

@@ -11,7 +11,7 @@ use super::decorators::{BadReader, Health, Manners, SickStore};
 use super::joining::follows;
 use super::tap::{Seen, Tap};
 use super::world::{Plan, World, message, room, until};
-use crate::durability::random::Random;
+use crate::support::random::Random;
 
 fn sick(settings: EdgeSettings) -> (Plan, Arc<Mutex<Health>>) {
     let health = Arc::new(Mutex::new(Health::Well));
