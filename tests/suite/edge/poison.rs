@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::decorators::{Health, SickStore};
 use super::tap::Tap;
 use super::world::{PATIENCE, Plan, World, message, room};
-use crate::durability::random::{Random, seed};
+use crate::support::random::{Random, seed};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn poison_stops_nobody_and_its_sender_hears_of_it() {
