@@ -52,7 +52,7 @@ pub(super) async fn claim(connection: &mut SqliteConnection, partition: &Partiti
     .fetch_one(connection)
     .await
     .map_err(failed)?;
-    Ok(Claim { next: unsigned(row.try_get(0).map_err(failed)?)?, epoch: Epoch(row.try_get::<i64, _>(1).map_err(failed)?.cast_unsigned()) })
+    Ok(Claim { next: unsigned(row.try_get(0).map_err(failed)?)?, epoch: Epoch(row.try_get::<i64, _>(1).map_err(failed)?.cast_unsigned()), mark: None })
 }
 
 /// [`crate::store::Store::append`]. Ownership is checked before the first write, so `Fenced` leaves nothing behind.

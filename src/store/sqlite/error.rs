@@ -34,6 +34,7 @@ pub(super) fn repeated(error: &StoreError) -> StoreError {
     match error {
         StoreError::Fenced => StoreError::Fenced,
         StoreError::Closed => StoreError::Closed,
+        StoreError::Behind | StoreError::Rejected(_) | StoreError::OtherLog(_) => StoreError::Closed,
         StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
         StoreError::Unusable(what) => StoreError::Unusable(what.clone()),
         StoreError::Unavailable(source) => StoreError::Unavailable(in_full(source.as_ref()).into()),

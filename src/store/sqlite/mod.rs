@@ -94,6 +94,8 @@ impl Store for SqliteStore {
         ask(&self.writes, move |reply| Write::Append(batch, reply)).boxed()
     }
 
+    fn renumber(&self, _p: PartitionKey, _o: Owner) -> BoxFuture<'_, Result<crate::message::Epoch, StoreError>> { todo!() }
+    fn adopt(&self, _p: PartitionKey, _n: u64) -> BoxFuture<'_, Result<(), StoreError>> { todo!() }
     fn owns(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<bool, StoreError>> {
         async move { Ok(in_time(read::owner(&self.readers, &partition)).await? == Some(owner)) }.boxed()
     }

@@ -212,7 +212,7 @@ mod tests {
 
     fn append_of(number: u32, owner: Owner, timestamps: &[u64]) -> Append {
         let messages: Vec<_> = (0..).zip(timestamps.iter().map(|timestamp| message(*timestamp))).collect();
-        Append { partition: partition(number), owner, end: messages.len() as u64, messages }
+        Append { partition: partition(number), owner, end: messages.len() as u64, messages, mark: None, at_least: 0 }
     }
 
     fn partition(number: u32) -> PartitionKey {

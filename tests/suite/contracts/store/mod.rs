@@ -107,7 +107,7 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) async fn claim(store: &Arc<dyn Store>, number: u32) -> Self {
         let (partition, owner) = (partition(number), owner());
-        let Claim { next, epoch } = store.claim(partition.clone(), owner).await.unwrap();
+        let Claim { next, epoch, .. } = store.claim(partition.clone(), owner).await.unwrap();
         Self { store: Arc::clone(store), partition, owner, next, epoch }
     }
 
@@ -115,7 +115,7 @@ impl Writer {
     pub(crate) fn batch(&self, messages: &[Arc<Message>]) -> Append {
         let messages: Vec<_> = (self.next..).zip(messages.iter().cloned()).collect();
         let end = self.next + messages.len() as u64;
-        Append { partition: self.partition.clone(), owner: self.owner, messages, end }
+        Append { partition: self.partition.clone(), owner: self.owner, messages, end, mark: None, at_least: 0 }
     }
 
     pub(crate) async fn append(&mut self, messages: &[Arc<Message>]) -> Vec<Appended> {
