@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn lines_that_go_on_and_comments_are_read() {
-        let file = Dockerfile::parse("# x\nFROM a:1 AS b\nRUN one \\\n  # why\n  && two\nFROM c\nCOPY --from=b /x /y /z/\nCMD [\"r\"]\n").unwrap();
+        let file =
+            Dockerfile::parse("# x\nFROM a:1 AS b\nRUN one \\\n  # why\n  && two\nFROM c\nCOPY --from=b /x /y /z/\nCMD [\"r\"]\n").unwrap();
         assert_eq!(file.stages[0].commands(), ["one && two"]);
         assert_eq!(file.stages[0].base, "a:1");
         let copy = Copy { from: Some("b".to_owned()), sources: vec!["/x".to_owned(), "/y".to_owned()], target: "/z/".to_owned() };

@@ -32,6 +32,7 @@ pub fn run() -> ExitCode {
 fn build() -> anyhow::Result<()> {
     let file = Dockerfile::read(&root().join("deploy/Dockerfile"))?;
     let stage = file.stage("build").context("deploy/Dockerfile has no stage `build`")?;
+    println!("-- the stage `build`, for which {} is this machine", stage.base);
     let folder = tempfile::Builder::new().prefix("footfall-image-").tempdir()?;
     for copy in stage.copies()?.iter().filter(|copy| copy.from.is_none()) {
         take(copy, folder.path())?;

@@ -75,9 +75,12 @@ impl Addresses {
         }
         let Ok(port) = digits.parse() else { return Err(AddressError::Host(host.to_owned(), digits.to_owned())) };
         let found = self.table.get(&(host.to_owned(), port));
-        found.copied().ok_or_else(|| match self.is_known(host) {
-            true => AddressError::Port { host: host.to_owned(), port },
-            false => AddressError::Host(host.to_owned(), digits.to_owned()),
+        found.copied().ok_or_else(|| {
+            if self.is_known(host) {
+                AddressError::Port { host: host.to_owned(), port }
+            } else {
+                AddressError::Host(host.to_owned(), digits.to_owned())
+            }
         })
     }
 
@@ -135,7 +138,10 @@ mod tests {
             ("kafka:9092,kafka:9092", "127.0.0.1:20001,127.0.0.1:20001"),
             ("postgres://postgres@postgres:5432/postgres", "postgres://postgres@127.0.0.1:20002/postgres"),
             ("postgres://kafka:secret@postgres:5432/x", "postgres://kafka:secret@127.0.0.1:20002/x"),
-            ("server footfall-node-1:8080 max_fails=0; server footfall-node-2:8080;", "server 127.0.0.1:20003 max_fails=0; server 127.0.0.1:20004;"),
+            (
+                "server footfall-node-1:8080 max_fails=0; server footfall-node-2:8080;",
+                "server 127.0.0.1:20003 max_fails=0; server 127.0.0.1:20004;",
+            ),
             ("my-kafka:9092", "my-kafka:9092"),
             ("kafka.example.com:9092", "kafka.example.com:9092"),
             ("http://api:8080/health", "http://127.0.0.1:20003/health"),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
+use crate::dockerfile::Dockerfile;
 use crate::root;
 use crate::services::server::{Launch, Plan as ServerPlan, Ready};
 use crate::services::{Kafka, Nginx, Port, Postgres, PostgresOptions, Server, scratch};
@@ -36,31 +37,32 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
         None => scratch().map(|temporary| (temporary.path().to_owned(), Some(temporary)))?,
     };
     let (addresses, mut ports) = places(&plan, options.ports)?;
-    let maker = Maker { options, addresses: &addresses, deploy: &deploy, folder: &folder };
+    let default = default_command(&deploy)?;
+    let maker = Maker { options, addresses: &addresses, deploy: &deploy, folder: &folder, command: &default };
 
     let (mut broker, mut database, mut proxy, mut nodes, mut jobs) = (None, None, None, None, Vec::new());
     let mut parts: BTreeMap<&str, Part> = BTreeMap::new();
     for (name, planned) in &plan.services {
-        let mine = ports.remove(name).unwrap_or_default();
+        let own = ports.remove(name).unwrap_or_default();
         let part = match &planned.image {
             Image::Kafka(image) => {
-                ensure!(broker.replace((image, mine)).is_none(), "services.{name}: there is another Kafka");
+                ensure!(broker.replace((image, own)).is_none(), "services.{name}: there is another Kafka");
                 Part::Kafka
             }
             Image::Postgres(image) => {
-                ensure!(database.replace((image, mine)).is_none(), "services.{name}: there is another PostgreSQL");
+                ensure!(database.replace((image, own)).is_none(), "services.{name}: there is another PostgreSQL");
                 Part::Postgres
             }
             Image::Nginx(image) => {
-                ensure!(proxy.replace((image, mine)).is_none(), "services.{name}: there is another nginx");
+                ensure!(proxy.replace((image, own)).is_none(), "services.{name}: there is another nginx");
                 Part::Nginx
             }
             Image::Footfall(image) if image.health_path.is_some() => {
-                ensure!(nodes.replace((name, planned, image, mine)).is_none(), "services.{name}: there is another service of nodes");
+                ensure!(nodes.replace((name, planned, image, own)).is_none(), "services.{name}: there is another service of nodes");
                 Part::Nodes
             }
             Image::Footfall(image) => {
-                let port = only(mine)?;
+                let port = only(own)?;
                 jobs.push(maker.process(name, planned, image, port)?);
                 Part::Job(jobs.len() - 1)
             }
@@ -73,9 +75,10 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
     let (name, planned, program, node_ports) = nodes.context("there is no service with nodes")?;
 
     let launch = maker.launch(name, program, &node_ports.first().context("there are no nodes")?.address().port().to_string())?;
-    let nodes = node_ports.into_iter().zip(1..).map(|(port, number)| {
-        maker.process(&format!("{}-{name}-{number}", plan.project), planned, program, port)
-    });
+    let nodes = node_ports
+        .into_iter()
+        .zip(1..)
+        .map(|(port, number)| maker.process(&format!("{}-{name}-{number}", plan.project), planned, program, port));
     let nodes = nodes.collect::<anyhow::Result<Vec<_>>>()?;
     // Both take seconds of another program's time.
     let (kafka, postgres) = std::thread::scope(|scope| {
@@ -96,6 +99,13 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
         folder: folder.clone(),
         _temporary: temporary,
     })
+}
+
+fn default_command(deploy: &Path) -> anyhow::Result<Vec<String>> {
+    let file = Dockerfile::read(&deploy.join("Dockerfile"))?;
+    let image = file.image()?;
+    ensure!(image.words("ENTRYPOINT")? == ["footfall"], "deploy/Dockerfile: the image runs something else than footfall");
+    image.words("CMD")
 }
 
 /// A port for each process, and the table of names that lead to them.
@@ -148,6 +158,8 @@ struct Maker<'a> {
     addresses: &'a Addresses,
     deploy: &'a Path,
     folder: &'a Path,
+    /// What the image does if the service names no command.
+    command: &'a [String],
 }
 
 impl Maker<'_> {
@@ -176,9 +188,11 @@ impl Maker<'_> {
             };
             environment.push((key.clone(), value));
         }
-        let arguments = program.arguments.iter().map(|argument| self.addresses.replace(argument)).collect::<Result<_, _>>();
+        let arguments = if program.arguments.is_empty() { self.command } else { &program.arguments };
+        let arguments = arguments.iter().map(|argument| self.addresses.replace(argument)).collect::<Result<_, _>>();
         let arguments = arguments.with_context(|| format!("services.{name}.command"))?;
-        let binary = fs::canonicalize(&self.options.binary).with_context(|| format!("the footfall program {}", self.options.binary.display()))?;
+        let binary =
+            fs::canonicalize(&self.options.binary).with_context(|| format!("the footfall program {}", self.options.binary.display()))?;
         Ok(Launch { program: binary, arguments, environment, account: None })
     }
 
@@ -191,7 +205,10 @@ impl Maker<'_> {
         }
         // Paths that a test chose are its own.
         let is_chosen = self.options.environment.iter().any(|(_, chosen, _)| chosen == key);
-        ensure!(is_chosen || !FOREIGN.iter().any(|start| value.starts_with(start)), "`{value}` is a path of the image, and no volume is there");
+        ensure!(
+            is_chosen || !FOREIGN.iter().any(|start| value.starts_with(start)),
+            "`{value}` is a path of the image, and no volume is there"
+        );
         Ok(self.addresses.replace(value)?)
     }
 
@@ -227,7 +244,8 @@ mod tests {
         let plan = Plan::new(&compose::read(&root().join("deploy/compose.yaml"), &options.variables())?)?;
         let (addresses, mut ports) = places(&plan, Published::Free)?;
         let temporary = scratch()?;
-        let maker = Maker { options: &options, addresses: &addresses, deploy: &root().join("deploy"), folder: temporary.path() };
+        let maker =
+            Maker { options: &options, addresses: &addresses, deploy: &root().join("deploy"), folder: temporary.path(), command: &[] };
         let Image::Nginx(proxy) = &plan.services["nginx"].image else { anyhow::bail!("nginx is no nginx") };
         let nginx = maker.nginx(proxy, ports.remove("nginx").unwrap_or_default())?;
         Ok((temporary, nginx))
@@ -278,7 +296,7 @@ mod tests {
         let plan = Plan::new(&compose::read(&root().join("deploy/compose.yaml"), &options.variables()).unwrap()).unwrap();
         let (addresses, ports) = places(&plan, Published::Free).unwrap();
         let deploy = root().join("deploy");
-        let maker = Maker { options: &options, addresses: &addresses, deploy: &deploy, folder: Path::new("/x") };
+        let maker = Maker { options: &options, addresses: &addresses, deploy: &deploy, folder: Path::new("/x"), command: &[] };
         let Image::Footfall(program) = &plan.services["node"].image else { panic!("node is no footfall") };
         let launch = maker.launch("node", program, "1234").unwrap();
         let value = |key: &str| launch.environment.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()).unwrap();

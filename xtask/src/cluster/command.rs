@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::root;
 use crate::services::scratch;
 use crate::test::build_node;
-use crate::root;
 
 use super::logs::Follower;
 use super::{Cluster, Options, Published};

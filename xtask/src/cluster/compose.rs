@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use serde::de::{Deserializer, Error as _};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -31,10 +31,15 @@ pub(crate) enum ComposeError {
 pub(crate) struct Compose {
     pub(crate) name: String,
     pub(crate) services: BTreeMap<String, Service>,
-    /// Named volumes; they have no settings.
+    /// Named volumes.
     #[serde(default)]
-    pub(crate) volumes: BTreeMap<String, ()>,
+    pub(crate) volumes: BTreeMap<String, Option<NoSettings>>,
 }
+
+/// A volume could have a driver and more. None of it has a meaning for a folder.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoSettings {}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -258,7 +263,7 @@ mod tests {
             (service("    deploy: { replicas: '${NONE}' }\n"), "services.one.deploy.replicas"),
             (service("    environment: { A: '${NONE:?a secret}' }\n"), "services.one.environment.A"),
             (service("    command: [a, '$b']\n"), "services.one.command[1]"),
-            ("name: x\nservices: { one: { image: a } }\nvolumes: { data: { driver: local } }\n".to_owned(), "volumes.data"),
+            ("name: x\nservices: { one: { image: a } }\nvolumes: { data: { driver: local } }\n".to_owned(), "volumes.data.driver"),
         ];
         for (text, path) in cases {
             let said = problem(&text);

@@ -67,7 +67,8 @@ impl Cluster {
     pub fn start(options: &Options) -> anyhow::Result<Self> {
         let cluster = build::build(options)?;
         for wave in &cluster.waves {
-            cluster.all(wave, |part| cluster.start_part(part))?;
+            let parts: Vec<&Part> = wave.iter().collect();
+            at_once(&parts, |part| cluster.start_part(*part)).into_iter().collect::<anyhow::Result<()>>()?;
         }
         Ok(cluster)
     }
@@ -142,7 +143,8 @@ impl Cluster {
             self.ended().into_iter().map(|(server, status)| format!("{} had ended by itself, with {status}", server.name())).collect();
         for wave in self.waves.iter().rev() {
             let servers: Vec<&Server> = wave.iter().flat_map(|&part| self.servers_of(part)).collect();
-            problems.extend(at_once(&servers, |server| self.stopped(server)).into_iter().filter_map(|result| Some(result.err()?.to_string())));
+            problems
+                .extend(at_once(&servers, |server| self.stopped(server)).into_iter().filter_map(|result| Some(result.err()?.to_string())));
         }
         ensure!(problems.is_empty(), "{}", problems.join("; "));
         Ok(())
@@ -200,11 +202,6 @@ impl Cluster {
         self.postgres.start()?;
         let there = self.postgres.query("postgres", "SELECT datname FROM pg_database")?;
         if there.contains(&self.database) { Ok(()) } else { self.postgres.create_database(&self.database) }
-    }
-
-    fn all(&self, parts: &[Part], work: impl Fn(Part) -> anyhow::Result<()> + Sync) -> anyhow::Result<()> {
-        let parts: Vec<&Part> = parts.iter().collect();
-        at_once(&parts, |part| work(*part)).into_iter().collect()
     }
 }
 

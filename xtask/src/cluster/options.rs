@@ -77,7 +77,8 @@ fn upstream(nodes: usize) -> String {
 fn secret() -> Option<String> {
     let mut bytes = [0_u8; 32];
     File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).ok()?;
-    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let digit = |value: u8| char::from_digit(u32::from(value), 16);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

@@ -88,8 +88,12 @@ mod tests {
     use crate::cluster::compose::read;
     use crate::root;
 
+    type Change = Box<dyn Fn(&mut Compose)>;
+
     fn compose(change: impl Fn(&mut Compose)) -> anyhow::Result<Plan> {
-        let variable = |name: &str| name.ends_with("_SECRET").then(|| "x".repeat(40)).or_else(|| (name == "POSTGRES_PASSWORD").then(|| "y".to_owned()));
+        let variable = |name: &str| {
+            name.ends_with("_SECRET").then(|| "x".repeat(40)).or_else(|| (name == "POSTGRES_PASSWORD").then(|| "y".to_owned()))
+        };
         let mut compose = read(&root().join("deploy/compose.yaml"), &variable)?;
         change(&mut compose);
         Plan::new(&compose)
@@ -116,33 +120,40 @@ mod tests {
         assert_eq!(postgres.settings[0], ("synchronous_commit".to_owned(), "on".to_owned()));
     }
 
+    /// Services that differ from ours in one key, and its path.
+    fn unmapped() -> Vec<(&'static str, Change)> {
+        fn set(service: &'static str, key: &'static str, value: &'static str) -> Change {
+            Box::new(move |compose| {
+                compose.services.get_mut(service).unwrap().environment.insert(key.to_owned(), value.to_owned());
+            })
+        }
+        fn with(service: &'static str, change: fn(&mut Service)) -> Change {
+            Box::new(move |compose| change(compose.services.get_mut(service).unwrap()))
+        }
+        vec![
+            ("services.kafka.environment.KAFKA_NODE_ID", set("kafka", "KAFKA_NODE_ID", "2")),
+            ("services.kafka.environment.KAFKA_ADVERTISED_LISTENERS", set("kafka", "KAFKA_ADVERTISED_LISTENERS", "PLAINTEXT://other:9092")),
+            ("services.kafka.environment.KAFKA_HEAP_OPTS", set("kafka", "KAFKA_HEAP_OPTS", "-Xmx1g")),
+            ("services.kafka.deploy.replicas", with("kafka", |kafka| kafka.deploy.replicas = 3)),
+            ("services.kafka.volumes", with("kafka", |kafka| kafka.volumes.clear())),
+            ("services.postgres.environment.PGDATA", set("postgres", "PGDATA", "/x")),
+            ("services.postgres.volumes", Box::new(|compose| assert!(compose.volumes.remove("postgres").is_some()))),
+            ("services.postgres.command", with("postgres", |postgres| postgres.command.push("-F".to_owned()))),
+            ("services.nginx.environment.NGINX_ENVSUBST_FILTER", set("nginx", "NGINX_ENVSUBST_FILTER", "X")),
+            ("services.nginx.ports", with("nginx", |nginx| nginx.ports[0] = "8080:80".to_owned())),
+            ("services.node.environment.FOOTFALL_CONFIG", set("node", "FOOTFALL_CONFIG", "/etc/other.toml")),
+            (
+                "services.node.healthcheck.test",
+                with("node", |node| node.healthcheck.as_mut().unwrap().test.push("http://127.0.0.1:80/".to_owned())),
+            ),
+            ("services.node.depends_on.topics", with("topics", |topics| topics.restart = Restart::UnlessStopped)),
+            ("services.topics.image", with("topics", |topics| topics.build = None)),
+        ]
+    }
+
     #[test]
     fn what_has_no_local_meaning_fails_with_its_path() {
-        fn set(service: &'static str, key: &'static str, value: &'static str) -> impl Fn(&mut Compose) {
-            move |compose| drop(compose.services.get_mut(service).unwrap().environment.insert(key.to_owned(), value.to_owned()))
-        }
-        let cases: [(&str, Box<dyn Fn(&mut Compose)>); 14] = [
-            ("services.kafka.environment.KAFKA_NODE_ID", Box::new(set("kafka", "KAFKA_NODE_ID", "2"))),
-            ("services.kafka.environment.KAFKA_ADVERTISED_LISTENERS", Box::new(set("kafka", "KAFKA_ADVERTISED_LISTENERS", "PLAINTEXT://other:9092"))),
-            ("services.kafka.environment.KAFKA_HEAP_OPTS", Box::new(set("kafka", "KAFKA_HEAP_OPTS", "-Xmx1g"))),
-            ("services.kafka.deploy.replicas", Box::new(|compose| compose.services.get_mut("kafka").unwrap().deploy.replicas = 3)),
-            ("services.kafka.volumes", Box::new(|compose| compose.services.get_mut("kafka").unwrap().volumes.clear())),
-            ("services.postgres.environment.PGDATA", Box::new(set("postgres", "PGDATA", "/x"))),
-            ("services.postgres.volumes", Box::new(|compose| assert!(compose.volumes.remove("postgres").is_some()))),
-            ("services.postgres.command", Box::new(|compose| compose.services.get_mut("postgres").unwrap().command.push("-F".to_owned()))),
-            ("services.nginx.environment.NGINX_ENVSUBST_FILTER", Box::new(set("nginx", "NGINX_ENVSUBST_FILTER", "X"))),
-            ("services.nginx.ports", Box::new(|compose| compose.services.get_mut("nginx").unwrap().ports[0] = "8080:80".to_owned())),
-            ("services.node.environment.FOOTFALL_CONFIG", Box::new(set("node", "FOOTFALL_CONFIG", "/etc/other.toml"))),
-            ("services.node.healthcheck.test", Box::new(|compose| {
-                compose.services.get_mut("node").unwrap().healthcheck.as_mut().unwrap().test.push("http://127.0.0.1:80/".to_owned());
-            })),
-            ("services.node.depends_on.topics", Box::new(|compose| compose.services.get_mut("topics").unwrap().restart = Restart::UnlessStopped)),
-            ("services.topics.image", Box::new(|compose| {
-                let topics = compose.services.get_mut("topics").unwrap();
-                topics.build = None;
-            })),
-        ];
-        for (path, change) in cases {
+        for (path, change) in unmapped() {
             let said = problem(change);
             assert!(said.starts_with(&format!("{path}: ")), "{path}\n{said}");
         }

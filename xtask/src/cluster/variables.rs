@@ -7,7 +7,9 @@ use thiserror::Error;
 pub(crate) enum VariableError {
     #[error("the variable {name} is not set: {message}")]
     Required { name: String, message: String },
-    #[error("`{0}` is no form of a variable that is known here; it is ${{X}}, ${{X:-default}}, ${{X-default}}, ${{X:?message}} or ${{X?message}}, and $$ for a dollar")]
+    #[error(
+        "`{0}` is no form of a variable that is known here; it is ${{X}}, ${{X:-default}}, ${{X-default}}, ${{X:?message}} or ${{X?message}}, and $$ for a dollar"
+    )]
     Form(String),
 }
 

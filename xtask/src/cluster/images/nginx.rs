@@ -26,12 +26,16 @@ pub(super) fn map(named: &Named<'_>) -> Result<Proxy, Unmapped> {
     named.expect(HOST_VARIABLE, "0.0.0.0")?;
     let port = named.port(PORT_VARIABLE)?;
     let templates = named.mounts()?;
-    let good = |mount: &Mount| mount.is_path() && mount.target.strip_prefix(TEMPLATES).is_some_and(|name| name.ends_with(".conf.template") && !name.contains('/'));
+    let good = |mount: &Mount| {
+        mount.is_path() && mount.target.strip_prefix(TEMPLATES).is_some_and(|name| name.ends_with(".conf.template") && !name.contains('/'))
+    };
     if templates.is_empty() || !templates.iter().all(good) {
         return Err(named.unmapped("volumes", format!("only templates are known, at {TEMPLATES}….conf.template")));
     }
     // They say how the image fills in templates, and it is done here in the one way that it has without them.
-    if let Some(name) = named.service.environment.keys().find(|name| name.starts_with("NGINX_ENVSUBST_") || name.starts_with("NGINX_ENTRYPOINT_")) {
+    if let Some(name) =
+        named.service.environment.keys().find(|name| name.starts_with("NGINX_ENVSUBST_") || name.starts_with("NGINX_ENTRYPOINT_"))
+    {
         return Err(named.unmapped(&format!("environment.{name}"), "it is not known here"));
     }
     Ok(Proxy { port, main: main(named)?, templates, environment: named.service.environment.clone(), health_path: named.health_path(port)? })
@@ -42,7 +46,8 @@ fn main(named: &Named<'_>) -> Result<String, Unmapped> {
         [] => Ok(String::new()),
         [program, option, directives] if program == "nginx" && option == "-g" => {
             let rest = directives.strip_prefix("daemon off;");
-            rest.map(|rest| rest.trim().to_owned()).ok_or_else(|| named.unmapped("command", "-g does not begin with `daemon off;`, so the container would end at once"))
+            rest.map(|rest| rest.trim().to_owned())
+                .ok_or_else(|| named.unmapped("command", "-g does not begin with `daemon off;`, so the container would end at once"))
         }
         _ => Err(named.unmapped("command", "it is not `nginx -g \"daemon off; …\"`")),
     }

@@ -27,7 +27,9 @@ pub(super) fn map(named: &Named<'_>) -> Result<Database, Unmapped> {
     named.health_check(&["pg_isready"])?;
     let text = |name| named.variable(name).map(str::to_owned);
     let (user, name, password) = (text("POSTGRES_USER")?, text("POSTGRES_DB")?, Secret(text("POSTGRES_PASSWORD")?));
-    if let Some(other) = named.service.environment.keys().find(|key| !["POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"].contains(&key.as_str())) {
+    if let Some(other) =
+        named.service.environment.keys().find(|key| !["POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"].contains(&key.as_str()))
+    {
         return Err(named.unmapped(&format!("environment.{other}"), "it is not known what it does"));
     }
     Ok(Database { user, name, password, settings: settings(named)? })
