@@ -41,7 +41,7 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
     let maker = Maker { options, addresses: &addresses, deploy: &deploy, folder: &folder, command: &default };
 
     let (mut broker, mut database, mut proxy, mut nodes, mut jobs) = (None, None, None, None, Vec::new());
-    let mut parts: BTreeMap<&str, Part> = BTreeMap::new();
+    let mut part_of: BTreeMap<&str, Part> = BTreeMap::new();
     for (name, planned) in &plan.services {
         let own = ports.remove(name).unwrap_or_default();
         let part = match &planned.image {
@@ -67,7 +67,7 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
                 Part::Job(jobs.len() - 1)
             }
         };
-        parts.insert(name, part);
+        part_of.insert(name, part);
     }
     let (broker, broker_ports) = broker.context("there is no service of image apache/kafka")?;
     let (database, database_ports) = database.context("there is no service of image postgres")?;
@@ -92,7 +92,7 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
         jobs,
         kafka: kafka?,
         postgres: postgres?,
-        waves: plan.waves.iter().map(|wave| wave.iter().map(|name| parts[name.as_str()]).collect()).collect(),
+        waves: plan.waves.iter().map(|wave| wave.iter().map(|name| part_of[name.as_str()]).collect()).collect(),
         database: database.name.clone(),
         launch,
         secret: program.environment.get("FOOTFALL_AUTH__KEYS__0__SECRET").cloned().unwrap_or_default(),
