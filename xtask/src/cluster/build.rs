@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_template_is_a_configuration_that_nginx_takes() {
+    fn real_nginx_takes_the_template() {
         let (_folder, nginx) = nginx(3).unwrap();
         nginx.start().unwrap();
         // No node is there; three are asked, and the log names them, but not the query.

@@ -17,6 +17,8 @@ use crate::test::build_node;
 use super::logs::Follower;
 use super::{Cluster, Options, Published};
 
+/// The file's name for the password of the database.
+const PASSWORD: &str = "POSTGRES_PASSWORD";
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 /// Builds the node, starts everything, and stops it when it is asked to.
@@ -36,6 +38,7 @@ fn all(nodes: Option<usize>) -> anyhow::Result<()> {
     let mut options = Options::new(binary);
     options.nodes = nodes;
     options.variables = variables()?.into_iter().collect();
+    let is_made_up = options.variables.get(PASSWORD).is_none_or(String::is_empty);
     options.folder = Some(folder.path().to_owned());
     options.ports = Published::AsWritten;
     // For people, whatever machines are to read.
@@ -47,7 +50,7 @@ fn all(nodes: Option<usize>) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut asked = Asked::new()?;
         let Some(cluster) = started(options, &mut asked, &mut logs).await? else { return Ok(()) };
-        say(&cluster)?;
+        say(&cluster, is_made_up)?;
         let mut known = BTreeSet::new();
         while !asked.within(BETWEEN_LOOKS).await {
             show(&mut logs);
@@ -96,18 +99,20 @@ async fn stopped(cluster: Cluster, asked: &mut Asked, logs: &mut Follower) -> an
     Ok(())
 }
 
-fn say(cluster: &Cluster) -> anyhow::Result<()> {
+/// A password that somebody chose is not shown.
+fn say(cluster: &Cluster, is_made_up: bool) -> anyhow::Result<()> {
     let token = cluster.footfall(&["token", "--user", "alice"])?.join("");
     let kafka = cluster.kafka().bootstrap_servers();
+    let database = format!("postgres://{}/{}", cluster.postgres().address(), cluster.database());
     println!("\n== ready\n");
-    println!("   nginx        http://{0}/ and ws://{0}/ws", cluster.nginx().address());
+    println!("   nginx            http://{0}/ and ws://{0}/ws", cluster.nginx().address());
     for node in cluster.nodes() {
-        println!("   {:<12} http://{}", node.name(), node.address());
+        println!("   {:<16} http://{}", node.name(), node.address());
     }
-    println!("   Kafka        {kafka}");
-    println!("   PostgreSQL   {}", cluster.database_url());
-    println!("   a token      {token}");
-    println!("   folders      {}\n", cluster.folder().display());
+    println!("   Kafka            {kafka}");
+    println!("   PostgreSQL       {}", if is_made_up { cluster.database_url() } else { database });
+    println!("   a token          {token}");
+    println!("   folders          {}\n", cluster.folder().display());
     println!("   Ctrl-C stops everything.\n");
     Ok(())
 }

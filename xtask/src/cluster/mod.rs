@@ -14,6 +14,7 @@ mod options;
 mod plan;
 mod variables;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::thread;
@@ -34,7 +35,6 @@ const JOB: Duration = Duration::from_mins(2);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// A running cluster. What is left of it when it is dropped is killed.
-#[derive(Debug)]
 pub struct Cluster {
     // Fields are dropped from the first to the last: who needs others goes before them.
     nginx: Nginx,
@@ -60,6 +60,13 @@ enum Part {
     Nodes,
     Nginx,
     Job(usize),
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What the nodes are started with holds secrets.
+        out.debug_struct("Cluster").field("folder", &self.folder).field("waves", &self.waves).finish_non_exhaustive()
+    }
 }
 
 impl Cluster {
@@ -273,7 +280,7 @@ exec NGINX -p "$PWD/" -c nginx.conf -e error.log
     }
 
     #[test]
-    fn everything_starts_is_reached_by_its_name_and_ends() {
+    fn real_servers_start_are_reached_by_their_names_and_end() {
         let folder = tempfile::tempdir().unwrap();
         let binary = folder.path().join("program");
         let nginx = crate::tools::nginx().unwrap();
@@ -312,7 +319,7 @@ exec NGINX -p "$PWD/" -c nginx.conf -e error.log
     }
 
     #[test]
-    fn a_command_that_fails_stops_the_start() {
+    fn real_start_ends_with_a_command_that_fails() {
         let error = format!("{:#}", Cluster::start(&Options::new("/bin/false")).unwrap_err());
         assert!(error.contains("topics ended with"), "{error}");
     }
