@@ -215,6 +215,21 @@ mod tests {
         assert!(!child.wait().unwrap().success());
     }
 
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_guard_kills_children_too_that_left_the_group_and_are_stopped() {
+        let mut child = Command::new("sh");
+        child.args(["-c", "setsid sleep 300 & kill -s STOP $!; echo $!; wait"]).stdout(Stdio::piped()).process_group(0);
+        let mut child = child.spawn().unwrap();
+        let mut group = Group::guard(child.id()).unwrap();
+        let mut sleeper = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut sleeper).unwrap();
+        drop(group.alive.take());
+        assert!(group.guard.wait().unwrap().success());
+        assert!(!child.wait().unwrap().success());
+        assert_gone(sleeper.trim());
+    }
+
     fn assert_gone(process: &str) {
         let is_there = || {
             Command::new("sh")

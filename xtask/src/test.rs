@@ -21,7 +21,8 @@ const FORMAT: Duration = Duration::from_mins(1);
 pub fn fast() -> ExitCode {
     let mut report = Report::default();
     let mut tests = cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast", "--"]);
-    // They need no other program either, but a minute of killing and restarting nodes.
+    tests.args(["--skip", "real_"]);
+    // They need no other program, but a minute of killing and restarting nodes.
     tests.args(["--skip", "durability::", "--skip", "sqlite_kill::", "--skip", "spec::limits", "--skip", "spec::flow"]);
     report.tests("tests in Rust", &mut tests, BUILD, Counts::of_cargo);
     report.finish(false)

@@ -82,8 +82,9 @@ fn real_postgres_keeps_its_rows() {
     // All of them: the children that serve clients are not in its group.
     postgres.pause().unwrap();
     let children = children(postgres.pid().unwrap());
-    assert!(!children.is_empty());
-    assert!(children.iter().all(|id| state(*id) == Some('T')), "{children:?}");
+    let found: Vec<_> = children.iter().map(|id| state(*id)).collect();
+    // One that has just ended is a zombie: who would reap it is paused.
+    assert!(found.contains(&Some('T')) && found.iter().all(|state| matches!(state, Some('T' | 'Z'))), "{found:?}");
     postgres.resume().unwrap();
     assert_eq!(query("SELECT 1"), ["1"]);
     postgres.pause().unwrap();
@@ -137,7 +138,7 @@ fn real_nginx_serves_the_text_it_was_given() {
 }
 
 #[test]
-fn what_does_not_get_ready_says_why() {
+fn real_servers_that_do_not_get_ready_say_why() {
     let folder = scratch().unwrap();
     let redis = Redis::new(folder.path(), Port::free().unwrap(), &[("no-such-setting", "1")]).unwrap();
     let error = redis.start().unwrap_err().to_string();

@@ -11,6 +11,8 @@ use crate::command::{cargo, command};
 use crate::report::succeeded;
 use crate::tools;
 
+use super::class_archive::with_archive;
+
 /// The newest of which every artifact could be had.
 const VERSION: &str = "4.3.1";
 
@@ -19,17 +21,33 @@ const FETCH: Duration = Duration::from_mins(10);
 const LOOK: Duration = Duration::from_secs(30);
 
 /// What is needed to run Kafka and its tools.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Jars {
     pub(super) java: PathBuf,
     /// Each jar by name, in order: the class archive holds only for the same class path.
     pub(super) class_path: String,
+    pub(super) archive: Archive,
+}
+
+/// Java's archive of the classes in the jars.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Archive {
+    None,
+    Use(PathBuf),
+    /// By a node, at its end.
+    Make(PathBuf),
 }
 
 impl Jars {
-    /// Options of Java that use the class archive.
     pub(super) fn archive_options(&self) -> Vec<String> {
-        Vec::new()
+        match &self.archive {
+            Archive::Use(path) => {
+                let file = format!("-XX:SharedArchiveFile={}", path.display());
+                // One that does not fit is passed over without a word.
+                vec![file, "-Xshare:auto".to_owned(), "-Xlog:cds=off".to_owned(), "-Xlog:cds+dynamic=off".to_owned()]
+            }
+            Archive::None | Archive::Make(_) => Vec::new(),
+        }
     }
 }
 
@@ -47,13 +65,14 @@ pub(super) fn kafka() -> anyhow::Result<Jars> {
             fetch(&folder)?;
         }
     }
-    Ok(Jars { java, class_path: class_path(&folder)? })
+    let jars = Jars { java, class_path: class_path(&folder)?, archive: Archive::None };
+    Ok(with_archive(jars, &folder))
 }
 
 /// Into a folder of another name, which gets its own only when all is there. Under the lock.
 fn fetch(folder: &Path) -> anyhow::Result<()> {
     let maven = tools::maven()?;
-    let partial = folder.with_extension("partial");
+    let partial = folder.with_file_name(format!("kafka-{VERSION}-partial"));
     if partial.exists() {
         fs::remove_dir_all(&partial)?;
     }

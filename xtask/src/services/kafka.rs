@@ -1,4 +1,4 @@
-//! Kafka, one node or several, each broker and controller in one (KRaft).
+//! Kafka, one node or several, each a broker and a controller in one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 
-use super::jars::{self, Jars};
+use super::jars::{self, Archive, Jars};
 use super::kafka_properties::{Member, Quorum};
 use super::port::Port;
 use super::server::{Ending, Launch, Plan, Ready, Server};
@@ -24,6 +24,10 @@ const MACHINE: [&str; 4] = ["-Xms32m", "-Xmx192m", "-XX:+UseSerialGC", "-XX:Tier
 /// A Java program on a busy machine.
 const TOOL: Duration = Duration::from_mins(2);
 
+/// The last node of several can't hand over to anyone, and would try for longer.
+const ENDS: Duration = Duration::from_secs(10);
+const WRITES_ARCHIVE: Duration = Duration::from_mins(2);
+
 /// A Kafka cluster.
 #[derive(Debug)]
 pub struct Kafka {
@@ -37,8 +41,11 @@ impl Kafka {
     /// A node for each port, with fresh storage. `properties` are for all nodes, over defaults made for tests: replication
     /// as the number of nodes allows, no delay before a group's first balance, little memory.
     pub fn new(folder: &Path, ports: Vec<Port>, properties: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::with(folder, ports, properties, jars::kafka()?)
+    }
+
+    pub(super) fn with(folder: &Path, ports: Vec<Port>, properties: &[(&str, &str)], jars: Jars) -> anyhow::Result<Self> {
         ensure!(!ports.is_empty(), "a Kafka cluster has at least one node");
-        let jars = jars::kafka()?;
         let controllers = ports.iter().map(|_| Port::free()).collect::<anyhow::Result<Vec<_>>>()?;
         let quorum = Quorum::new(&controllers);
         let mut nodes = Vec::with_capacity(ports.len());
@@ -109,7 +116,10 @@ impl Kafka {
 
 fn node(id: usize, folder: PathBuf, port: Port, jars: &Jars) -> Server {
     let options = MACHINE.into_iter().chain(QUIET).map(str::to_owned);
-    let archive = jars.archive_options();
+    let (archive, ends_within) = match &jars.archive {
+        Archive::Make(path) => (vec![format!("-XX:ArchiveClassesAtExit={}", path.display())], WRITES_ARCHIVE),
+        Archive::Use(_) | Archive::None => (jars.archive_options(), ENDS),
+    };
     let rest = ["-cp", &jars.class_path, "kafka.Kafka", "server.properties"].map(str::to_owned);
     Server::new(Plan {
         name: format!("kafka-{id}"),
@@ -120,7 +130,7 @@ fn node(id: usize, folder: PathBuf, port: Port, jars: &Jars) -> Server {
         ready: Ready::Logs("Kafka Server started"),
         ready_within: Duration::from_mins(2),
         polite: "TERM",
-        ends_within: Duration::from_secs(10),
+        ends_within,
     })
 }
 

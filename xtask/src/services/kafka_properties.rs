@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use std::net::SocketAddr;
 
 use super::port::Port;
-use super::{merged, owned};
+use super::{lines, merged, owned};
 
 /// What all nodes have in common.
 pub(super) struct Quorum {
@@ -76,7 +76,7 @@ impl Quorum {
             ("num.io.threads", "2"),
             ("background.threads", "2"),
         ]);
-        merged(defaults, chosen).into_iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+        lines(merged(defaults, chosen), "=")
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each is prepared by its `new` (folder, configuration, an empty database), started and ended as a [`Server`], and gone
 //! when dropped, or when we are gone. All calls block; in async code they belong on `spawn_blocking`.
 
+mod class_archive;
 mod family;
 mod jars;
 mod kafka;
@@ -55,4 +56,9 @@ fn merged(mut defaults: Vec<(String, String)>, chosen: &[(&str, &str)]) -> Vec<(
 
 fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// The text of a configuration file, a line for each pair.
+fn lines(pairs: Vec<(String, String)>, between: &str) -> String {
+    pairs.into_iter().flat_map(|(key, value)| [key, between.to_owned(), value, "\n".to_owned()]).collect()
 }

@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::port::Port;
 use super::server::{Launch, Plan, Ready, Server};
-use super::{merged, owned};
+use super::{lines, merged, owned};
 use crate::tools;
 
 /// A Redis server.
@@ -34,8 +34,7 @@ impl Redis {
             ("appendonly", "no"),
             ("repl-diskless-sync-delay", "0"),
         ]);
-        let lines = merged(defaults, settings).into_iter().map(|(key, value)| format!("{key} {value}\n"));
-        fs::write(folder.join("redis.conf"), lines.collect::<String>())?;
+        fs::write(folder.join("redis.conf"), lines(merged(defaults, settings), " "))?;
         let server = Server::new(Plan {
             name: "redis".to_owned(),
             folder: folder.to_owned(),
