@@ -222,13 +222,10 @@ impl Maker<'_> {
                 _ => self.addresses.replace(value).with_context(|| format!("nginx's variable {key}"))?,
             };
         }
-        let mut http = String::new();
-        for template in &proxy.templates {
-            let path = self.deploy.join(&template.source);
-            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            http.push_str(&nginx::render(&text, &environment));
-        }
-        Nginx::with_main(&self.folder.join("nginx"), port, &proxy.main, Some(&proxy.health_path), &http)
+        let path = self.deploy.join(&proxy.template);
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let configuration = nginx::render(&text, &environment);
+        Nginx::with_configuration(&self.folder.join("nginx"), port, &proxy.health_path, &configuration)
     }
 }
 

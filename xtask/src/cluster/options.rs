@@ -21,7 +21,7 @@ pub struct Options {
     pub environment: Vec<(String, String, String)>,
     /// Settings for footfall instead of those that the file mounts.
     pub settings: Option<PathBuf>,
-    /// Where everything runs; it stays. Without it a temporary folder, which goes with the cluster.
+    /// An empty folder where everything runs; it stays. Without it a temporary folder, which goes with the cluster.
     pub folder: Option<PathBuf>,
     pub ports: Published,
 }

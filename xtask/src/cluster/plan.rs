@@ -115,7 +115,7 @@ mod tests {
         assert!(kafka.properties.contains(&("offsets.topic.replication.factor".to_owned(), "1".to_owned())), "{:?}", kafka.properties);
         assert!(!kafka.properties.iter().any(|(key, _)| key == "listeners" || key == "log.dirs"), "{:?}", kafka.properties);
         let Image::Nginx(nginx) = &plan.services["nginx"].image else { panic!("nginx is no nginx") };
-        assert_eq!(nginx.main, "worker_shutdown_timeout 10m;");
+        assert_eq!(nginx.template, "./nginx/nginx.conf.template");
         let Image::Postgres(postgres) = &plan.services["postgres"].image else { panic!("postgres is no PostgreSQL") };
         assert_eq!(postgres.settings[0], ("synchronous_commit".to_owned(), "on".to_owned()));
     }

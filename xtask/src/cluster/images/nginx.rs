@@ -1,17 +1,16 @@
-//! `nginx`: templates filled in from the environment when it starts, and directives after `-g`.
+//! `nginx`: its configuration is a template, filled in from the environment when it starts.
 
 use std::collections::BTreeMap;
 
-use super::{Mount, Named, Unmapped};
+use super::{Named, Unmapped};
 
-const TEMPLATES: &str = "/etc/nginx/templates/";
+const TEMPLATE: &str = "/etc/nginx/templates/nginx.conf.template";
 
 #[derive(Debug)]
 pub(in crate::cluster) struct Proxy {
     pub(in crate::cluster) port: u16,
-    /// What `-g` adds outside of `http { }`.
-    pub(in crate::cluster) main: String,
-    pub(in crate::cluster) templates: Vec<Mount>,
+    /// The template of `nginx.conf`, beside the compose file.
+    pub(in crate::cluster) template: String,
     pub(in crate::cluster) environment: BTreeMap<String, String>,
     /// Where it is asked whether it is well.
     pub(in crate::cluster) health_path: String,
@@ -20,37 +19,25 @@ pub(in crate::cluster) struct Proxy {
 /// Where it listens is said by these two, so that it can listen elsewhere.
 pub(in crate::cluster) const HOST_VARIABLE: &str = "NGINX_HOST";
 pub(in crate::cluster) const PORT_VARIABLE: &str = "NGINX_PORT";
+/// Where the image puts what it filled in.
+const OUTPUT_VARIABLE: &str = "NGINX_ENVSUBST_OUTPUT_DIR";
 
 pub(super) fn map(named: &Named<'_>) -> Result<Proxy, Unmapped> {
     named.single()?;
+    named.no_command()?;
     named.expect(HOST_VARIABLE, "0.0.0.0")?;
+    named.expect(OUTPUT_VARIABLE, "/etc/nginx")?;
     let port = named.port(PORT_VARIABLE)?;
-    let templates = named.mounts()?;
-    let good = |mount: &Mount| {
-        mount.is_path() && mount.target.strip_prefix(TEMPLATES).is_some_and(|name| name.ends_with(".conf.template") && !name.contains('/'))
+    let template = match named.mounts()?.as_slice() {
+        [mount] if mount.is_path() && mount.target == TEMPLATE => mount.source.clone(),
+        _ => return Err(named.unmapped("volumes", format!("exactly one is expected, a file at {TEMPLATE}"))),
     };
-    if templates.is_empty() || !templates.iter().all(good) {
-        return Err(named.unmapped("volumes", format!("only templates are known, at {TEMPLATES}….conf.template")));
-    }
     // They say how the image fills in templates, and it is done here in the one way that it has without them.
-    if let Some(name) =
-        named.service.environment.keys().find(|name| name.starts_with("NGINX_ENVSUBST_") || name.starts_with("NGINX_ENTRYPOINT_"))
-    {
+    let is_unknown = |name: &&String| name.starts_with("NGINX_EN") && *name != OUTPUT_VARIABLE;
+    if let Some(name) = named.service.environment.keys().find(is_unknown) {
         return Err(named.unmapped(&format!("environment.{name}"), "it is not known here"));
     }
-    Ok(Proxy { port, main: main(named)?, templates, environment: named.service.environment.clone(), health_path: named.health_path(port)? })
-}
-
-fn main(named: &Named<'_>) -> Result<String, Unmapped> {
-    match named.service.command.as_slice() {
-        [] => Ok(String::new()),
-        [program, option, directives] if program == "nginx" && option == "-g" => {
-            let rest = directives.strip_prefix("daemon off;");
-            rest.map(|rest| rest.trim().to_owned())
-                .ok_or_else(|| named.unmapped("command", "-g does not begin with `daemon off;`, so the container would end at once"))
-        }
-        _ => Err(named.unmapped("command", "it is not `nginx -g \"daemon off; …\"`")),
-    }
+    Ok(Proxy { port, template, environment: named.service.environment.clone(), health_path: named.health_path(port)? })
 }
 
 /// As the image does by `envsubst`: `$NAME` and `${NAME}` of variables that are there, nothing else, since nginx has
