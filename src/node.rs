@@ -11,7 +11,7 @@ use crate::auth::{AuthError, Issuer};
 use crate::broker::OutboxSettings;
 use crate::bus::{Audience, Bus, BusError, MemoryBus, MemoryBusSettings, Topic};
 use crate::channel::{Authentication, ChannelInterceptor, InboundChannel, RateLimit};
-use crate::consumers::{KeepOf, RetentionSettings, broadcast, persistence, retention};
+use crate::consumers::{KeepOf, Partitions, RetentionSettings, broadcast, persistence, retention};
 use crate::edge::{Edge, EdgeSettings, Numbering};
 use crate::message::{Destination, UserName};
 use crate::policy::Policies;
@@ -79,7 +79,9 @@ impl Node {
         let reader = bus.subscribe(Topic::Broadcast, Audience::EveryNode).await?;
         shutdown.spawn_essential("broadcast", broadcast(reader, edge.clone(), shutdown.clone()));
         let reader = bus.subscribe(Topic::Events, Audience::OneNode).await?;
-        shutdown.spawn_essential("persistence", persistence(reader, Arc::clone(&bus), Arc::clone(&store), shutdown.clone()));
+        let partitions = Partitions::default();
+        let storing = persistence(reader, Arc::clone(&bus), Arc::clone(&store), partitions.clone(), shutdown.clone());
+        shutdown.spawn_essential("persistence", storing);
         let rounds =
             RetentionSettings { interval: settings.store.retention_interval.0, idempotency_window: settings.store.idempotency_window.0 };
         shutdown.spawn_essential("retention", retention(Arc::clone(&store), keep_of(&policies), rounds, shutdown.clone()));
@@ -89,7 +91,7 @@ impl Node {
         let authentication = Authentication::new(Arc::new(checked.verifier));
         let channel = InboundChannel::new(authentication, rate_limit, policies, interceptors, bus, edge);
 
-        let (readiness, connections) = (Readiness::default(), Connections::default());
+        let (readiness, connections) = (Readiness::new(Arc::new(move || partitions.are_refused().then_some("log-refused"))), Connections::default());
         let transport = Transport {
             server: settings.server.clone(),
             session: Arc::new(settings.session),

@@ -5,6 +5,7 @@
 //! first consumer said where that is.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::future::{poll_fn, ready};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
@@ -18,9 +19,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::partitioner::partition_of;
 use super::{
-    ACCEPT_WITHIN, ANSWER_WITHIN, Assignment, Audience, Batch, Bus, BusError, Consumer, Durable, Event, MAX_BATCH, Partition, Record, Topic,
+    ACCEPT_WITHIN, ANSWER_WITHIN, Assignment, Audience, Batch, Bus, BusError, BusState, Consumer, DeadLetter, Durable, Event, MAX_BATCH,
+    Partition, Record, Topic, Wanted,
 };
-use crate::message::Destination;
+use crate::message::{Destination, Mark};
 
 /// Partitions let appends of different destinations be under way at once, and one process has one disk: a few do.
 /// Fixed, because a destination's numbering belongs to its partition.
@@ -105,12 +107,15 @@ struct Queue {
     read: usize,
     /// Which consumer said from where; a consumer that was taken over from changes nothing any more.
     started_by: Option<u64>,
+    /// Its reader is done with the batch before.
+    more: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
     record: Record,
-    committed: oneshot::Sender<()>,
+    /// None if it was refused: whoever waits hears that it was not stored.
+    committed: Option<oneshot::Sender<()>>,
     /// Given back when it is committed.
     _room: OwnedSemaphorePermit,
 }
@@ -130,7 +135,7 @@ impl MemoryBus {
         let number = number_of(&record.message.destination) as usize;
         let room = self.log.room[number].take().await?;
         let (committed, answer) = oneshot::channel();
-        self.log.partitions[number].lock().entries.push_back(Entry { record, committed, _room: room });
+        self.log.partitions[number].lock().entries.push_back(Entry { record, committed: Some(committed), _room: room });
         self.log.wake();
         Ok(async move {
             match timeout_at(answer_by, answer).await {
@@ -188,8 +193,8 @@ impl EventsLog {
     fn assignments(&self) -> Vec<Assignment> {
         let assignment = |(queue, name): (&Mutex<Queue>, &Partition)| {
             let queue = queue.lock();
-            let start = queue.base.unwrap_or_default();
-            Assignment { partition: name.clone(), committed: queue.base, log_start: start, log_end: start + queue.entries.len() as u64 }
+            let (log_start, log_end) = queue.base.map_or((0, u64::MAX), |base| (base, base + queue.entries.len() as u64));
+            Assignment { partition: name.clone(), committed: queue.base, log_start, log_end }
         };
         self.partitions.iter().zip(&self.names).map(assignment).collect()
     }
@@ -232,6 +237,7 @@ impl Bus for MemoryBus {
                     records,
                     partition: Partition { log: "memory".into(), topic: "broadcast".into(), number: 0 },
                     next: 0,
+                    wanted: Arc::new(|_, _| true),
                 }))
             }
             _ => Err(BusError::Unavailable),
@@ -241,6 +247,28 @@ impl Bus for MemoryBus {
 
     fn partition_of(&self, destination: &Destination) -> Partition {
         self.log.names[number_of(destination) as usize].clone()
+    }
+
+    // Its log ends with the process, so there is no other one to be told from.
+    fn mark(&self, _partition: &Partition, _offset: u64) -> BoxFuture<'_, Result<Option<Mark>, BusError>> {
+        ready(Ok(None)).boxed()
+    }
+
+    fn dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), BusError>> {
+        let DeadLetter { partition, offset, reason, .. } = letter;
+        tracing::error!(partition = partition.number, offset, reason, "a message can't be taken, and is gone");
+        if let Some(queue) = self.log.partitions.get(partition.number as usize) {
+            queue.lock().refuse(offset);
+        }
+        ready(Ok(())).boxed()
+    }
+
+    fn state(&self) -> BusState {
+        BusState::Ready
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        ready(()).boxed()
     }
 }
 
@@ -304,10 +332,18 @@ impl Consumer for EventsConsumer {
         self.filled.wake();
     }
 
+    fn more(&mut self, partition: &Partition) {
+        self.with(partition, |queue| queue.more = true);
+        self.filled.wake();
+    }
+
+    // Whoever stores wants all.
+    fn only(&mut self, _wanted: Wanted) {}
+
     fn commit(&mut self, partition: &Partition, next: u64) {
-        for entry in self.with(partition, |queue| queue.commit(next)).unwrap_or_default() {
+        for committed in self.with(partition, |queue| queue.commit(next)).unwrap_or_default().into_iter().filter_map(|entry| entry.committed) {
             // Nobody may wait for it any more; then nobody needs the answer.
-            let _nobody_waits = entry.committed.send(());
+            let _nobody_waits = committed.send(());
         }
     }
 }
@@ -325,7 +361,7 @@ impl Drop for EventsConsumer {
 
 impl Queue {
     fn start(&mut self, generation: u64, offset: u64) {
-        self.started_by = Some(generation);
+        (self.started_by, self.more) = (Some(generation), true);
         let base = *self.base.get_or_insert(offset);
         // What is committed is gone from memory, so nothing before the base can be read again.
         let read = usize::try_from(offset.saturating_sub(base)).unwrap_or(usize::MAX);
@@ -340,8 +376,16 @@ impl Queue {
         self.entries.drain(..done).collect()
     }
 
+    fn refuse(&mut self, offset: u64) {
+        let index = self.base.and_then(|base| offset.checked_sub(base)).and_then(|index| usize::try_from(index).ok());
+        if let Some(entry) = index.and_then(|index| self.entries.get_mut(index)) {
+            entry.committed = None;
+        }
+    }
+
     fn take_batch(&mut self, generation: u64, partition: &Partition) -> Option<Batch> {
-        let base = self.base.filter(|_| self.started_by == Some(generation) && self.read < self.entries.len())?;
+        let base = self.base.filter(|_| self.more && self.started_by == Some(generation) && self.read < self.entries.len())?;
+        self.more = false;
         let first = base + self.read as u64;
         let records: Vec<_> = self
             .entries
@@ -352,15 +396,27 @@ impl Queue {
             .map(|(entry, offset)| (offset, entry.record.clone()))
             .collect();
         self.read += records.len();
-        Some(Batch { partition: partition.clone(), records })
+        Some(batch(partition, first, records))
     }
 }
 
-#[derive(Debug)]
+/// Offsets in memory are dense.
+fn batch(partition: &Partition, first: u64, records: Vec<(u64, Record)>) -> Batch {
+    let end = first + records.len() as u64;
+    Batch { partition: partition.clone(), records, unreadable: Vec::new(), end, mark: None }
+}
+
 struct BroadcastConsumer {
     records: mpsc::Receiver<Record>,
     partition: Partition,
     next: u64,
+    wanted: Wanted,
+}
+
+impl Debug for BroadcastConsumer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("BroadcastConsumer").field("next", &self.next).finish_non_exhaustive()
+    }
 }
 
 impl Consumer for BroadcastConsumer {
@@ -372,13 +428,21 @@ impl Consumer for BroadcastConsumer {
             }
             let first = self.next;
             self.next += records.len() as u64;
-            Ok(Event::Records(vec![Batch { partition: self.partition.clone(), records: (first..).zip(records).collect() }]))
+            let mut batch = batch(&self.partition, first, (first..).zip(records).collect());
+            batch.records.retain(|(_, record)| (self.wanted)(record.message.destination.as_str(), record.message.id));
+            Ok(Event::Records(vec![batch]))
         }
         .boxed()
     }
 
     // Positions of a live queue: there is nothing to go back to.
     fn start(&mut self, _partition: &Partition, _offset: u64) {}
+
+    fn more(&mut self, _partition: &Partition) {}
+
+    fn only(&mut self, wanted: Wanted) {
+        self.wanted = wanted;
+    }
 
     fn commit(&mut self, _partition: &Partition, _next: u64) {}
 }

@@ -55,7 +55,7 @@ pub struct Assignment {
     /// The next record to read by what was committed; none if nothing ever was.
     pub committed: Option<u64>,
     /// The oldest record that is still there, and the end of the log: the offset the next record will get. A log in
-    /// memory has no offsets, and both are 0, until it is first started.
+    /// memory has no offsets until it is first started, and so no end (`u64::MAX`).
     pub log_start: u64,
     pub log_end: u64,
 }

@@ -2,6 +2,8 @@
 //!
 //! Knows no bus and no policy: partitions, owners and retention come as arguments.
 
+mod error;
+mod sql;
 mod sqlite;
 
 use std::fmt::Debug;

@@ -10,7 +10,7 @@ use crate::report::Report;
 const KILLS: Duration = Duration::from_mins(20);
 
 /// Tier 2: 200 kills of a whole node under load, and 200 of its store.
-pub(crate) fn quick() -> ExitCode {
+pub fn quick() -> ExitCode {
     let mut report = Report::default();
     for (name, filter) in [("nodes killed under load", "durability::"), ("stores killed while they write", "sqlite_kill::")] {
         let mut tests = cargo(&["test", "--package", "footfall", "--test", "suite", "--", "--nocapture", filter]);

@@ -1,21 +1,9 @@
-//! What CI runs, and what a developer types: `cargo xtask <command>`.
+//! What a developer types: `cargo xtask <command>`.
 
-#![expect(clippy::print_stdout, reason = "a command for people and for CI's log")]
-
-mod chaos;
-mod clients;
-mod command;
-mod counts;
-mod node;
-mod process;
-mod report;
-mod test;
-mod tools;
-
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::{chaos, test};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "What CI runs, and what a developer types")]
@@ -24,7 +12,7 @@ struct Arguments {
     task: Task,
 }
 
-// Each task is a module; `cluster` and `bench` become lines here when they exist.
+// Each task is a module of the library; `cluster` and `bench` become lines here when they exist.
 #[derive(Subcommand)]
 enum Task {
     /// Run the tests; the last line is `N passed, N failed, N skipped`.
@@ -47,10 +35,4 @@ fn main() -> ExitCode {
         Task::Test { fast: false } => test::all(),
         Task::Chaos { .. } => chaos::quick(),
     }
-}
-
-/// The folder of the workspace; every command runs there unless it says otherwise.
-fn root() -> &'static Path {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask)
 }

@@ -102,7 +102,9 @@ impl Group {
     /// `id` is the process that leads it.
     pub(crate) fn guard(id: u32) -> io::Result<Self> {
         let mut guard = Command::new("sh");
-        guard.args(["-c", "read -r done || kill -s KILL -- \"-$0\"", &id.to_string()]);
+        // Children of the leader too: those of PostgreSQL are in groups of their own, and stopped ones end by nothing else.
+        let script = r#"read -r done || kill -s KILL -- "-$0" $(cat "/proc/$0/task/$0/children" 2>/dev/null)"#;
+        guard.args(["-c", script, &id.to_string()]);
         let mut guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn()?;
         let alive = guard.stdin.take();
         Ok(Self { id, guard, alive })
@@ -147,8 +149,14 @@ fn kill_strays(mark: &str) {
 
 /// Sends a signal to a process, or with a minus to a group. Nobody there is no error.
 pub(crate) fn signal(name: &str, to: &str) {
+    signal_all(name, &[to.to_owned()]);
+}
+
+/// The same, to several with one command, so that they hear it at nearly the same time.
+pub(crate) fn signal_all(name: &str, to: &[String]) {
     let mut kill = Command::new("sh");
-    kill.args(["-c", "kill -s \"$0\" -- \"$1\"", name, to]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    kill.args(["-c", "kill -s \"$0\" -- \"$@\"", name]).args(to);
+    kill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if let Err(error) = kill.status() {
         println!("`sh` did not run: {error}");
     }
@@ -205,6 +213,21 @@ mod tests {
         drop(group.alive.take());
         assert!(group.guard.wait().unwrap().success());
         assert!(!child.wait().unwrap().success());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_guard_kills_children_too_that_left_the_group_and_are_stopped() {
+        let mut child = Command::new("sh");
+        child.args(["-c", "setsid sleep 300 & kill -s STOP $!; echo $!; wait"]).stdout(Stdio::piped()).process_group(0);
+        let mut child = child.spawn().unwrap();
+        let mut group = Group::guard(child.id()).unwrap();
+        let mut sleeper = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut sleeper).unwrap();
+        drop(group.alive.take());
+        assert!(group.guard.wait().unwrap().success());
+        assert!(!child.wait().unwrap().success());
+        assert_gone(sleeper.trim());
     }
 
     fn assert_gone(process: &str) {

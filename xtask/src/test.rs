@@ -10,6 +10,7 @@ use crate::clients;
 use crate::command::cargo;
 use crate::counts::Counts;
 use crate::report::Report;
+use crate::services;
 
 /// With nothing built before, on two busy cores.
 const BUILD: Duration = Duration::from_mins(20);
@@ -17,18 +18,22 @@ const TESTS: Duration = Duration::from_mins(10);
 const FORMAT: Duration = Duration::from_mins(1);
 
 /// Tier 0.
-pub(crate) fn fast() -> ExitCode {
+pub fn fast() -> ExitCode {
     let mut report = Report::default();
     let mut tests = cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast", "--"]);
-    // They need no other program either, but a minute of killing and restarting nodes.
+    tests.args(["--skip", "real_"]);
+    // They need no other program, but a minute of killing and restarting nodes.
     tests.args(["--skip", "durability::", "--skip", "sqlite_kill::", "--skip", "spec::limits", "--skip", "spec::flow"]);
     report.tests("tests in Rust", &mut tests, BUILD, Counts::of_cargo);
     report.finish(false)
 }
 
 /// Tier 1. A failure stops nothing but what needs the failed part, so that one run shows everything.
-pub(crate) fn all() -> ExitCode {
+pub fn all() -> ExitCode {
     let mut report = Report::default();
+    if services::prepare(&mut report).is_none() {
+        return report.finish(true);
+    }
     let Some(browser) = clients::prepare(&mut report) else { return report.finish(true) };
     report.run("format", &mut cargo(&["fmt", "--all", "--check"]), FORMAT);
     report.run("clippy", &mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]), BUILD);

@@ -6,9 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
-use super::error::{bound, failed, signed, unsigned};
+use super::error::failed;
 use super::rows::{NewRow, insert, uuid_of};
-use crate::message::{Epoch, Message};
+use crate::message::{Epoch, Mark, Message};
+use crate::store::sql::{bound, signed, unsigned};
 use crate::store::{Append, Appended, Claim, Owner, PartitionKey, StoreError};
 
 /// The partition's row as the transaction found it.
@@ -37,36 +38,101 @@ enum Plan {
     Repeat(usize),
 }
 
-/// Makes `owner` the writer; without one, only makes sure that the partition has an epoch.
+/// Makes `owner` the writer; without one, only makes sure that the partition has an epoch. Writes nothing if the
+/// partition belongs to another log.
 pub(super) async fn claim(connection: &mut SqliteConnection, partition: &PartitionKey, owner: Option<Owner>) -> Result<Claim, StoreError> {
     let row = sqlx::query(
-        "INSERT INTO partitions (log, topic, number, owner, epoch) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO partitions (log, topic, number, owner, epoch)
+         SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM partitions WHERE topic = ?2 AND number = ?3 AND log <> ?1)
+            OR EXISTS (SELECT 1 FROM partitions WHERE topic = ?2 AND number = ?3 AND log = ?1)
          ON CONFLICT (log, topic, number) DO UPDATE SET owner = coalesce(excluded.owner, owner)
-         RETURNING next, epoch",
+         RETURNING next, epoch, mark_key, mark_timestamp_ms",
     )
     .bind(&*partition.log)
     .bind(&*partition.topic)
     .bind(partition.number)
     .bind(owner.map(|owner| owner.0.as_bytes().to_vec()))
     .bind(Epoch::random().0.cast_signed())
-    .fetch_one(connection)
+    .fetch_optional(&mut *connection)
     .await
     .map_err(failed)?;
-    Ok(Claim { next: unsigned(row.try_get(0).map_err(failed)?)?, epoch: Epoch(row.try_get::<i64, _>(1).map_err(failed)?.cast_unsigned()) })
+    let Some(row) = row else { return Err(other_log(connection, partition).await) };
+    let mark = row.try_get::<Option<i64>, _>(3).map_err(failed)?.map(|timestamp_ms| {
+        let key: Option<Vec<u8>> = row.try_get(2).map_err(failed)?;
+        Ok(Mark { key: key.unwrap_or_default().into(), timestamp_ms })
+    });
+    Ok(Claim {
+        next: unsigned(row.try_get(0).map_err(failed)?)?,
+        epoch: Epoch(row.try_get::<i64, _>(1).map_err(failed)?.cast_unsigned()),
+        mark: mark.transpose()?,
+    })
 }
 
-/// [`crate::store::Store::append`]. Ownership is checked before the first write, so `Fenced` leaves nothing behind.
+async fn other_log(connection: &mut SqliteConnection, partition: &PartitionKey) -> StoreError {
+    let row = sqlx::query("SELECT log FROM partitions WHERE topic = ?1 AND number = ?2")
+        .bind(&*partition.topic)
+        .bind(partition.number)
+        .fetch_one(connection)
+        .await;
+    row.and_then(|row| row.try_get(0)).map_or_else(failed, StoreError::OtherLog)
+}
+
+/// [`crate::store::Store::renumber`].
+pub(super) async fn renumber(connection: &mut SqliteConnection, partition: &PartitionKey, owner: Owner) -> Result<Epoch, StoreError> {
+    let epoch = Epoch::random();
+    let done = sqlx::query("UPDATE partitions SET epoch = ?5 WHERE log = ?1 AND topic = ?2 AND number = ?3 AND owner = ?4")
+        .bind(&*partition.log)
+        .bind(&*partition.topic)
+        .bind(partition.number)
+        .bind(owner.0.as_bytes().as_slice())
+        .bind(epoch.0.cast_signed())
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    if done.rows_affected() == 0 { Err(StoreError::Fenced) } else { Ok(epoch) }
+}
+
+/// [`crate::store::Store::adopt`]. The row keeps its number, which the ids of its messages name.
+pub(super) async fn adopt(connection: &mut SqliteConnection, partition: &PartitionKey, next: u64) -> Result<(), StoreError> {
+    let adopted = sqlx::query(
+        "UPDATE partitions SET log = ?1, next = ?4, owner = NULL, mark_key = NULL, mark_timestamp_ms = NULL
+         WHERE id = (SELECT id FROM partitions WHERE topic = ?2 AND number = ?3 ORDER BY log = ?1 DESC, id DESC LIMIT 1)",
+    )
+    .bind(&*partition.log)
+    .bind(&*partition.topic)
+    .bind(partition.number)
+    .bind(signed(next)?)
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    if adopted.rows_affected() == 0 {
+        sqlx::query("INSERT INTO partitions (log, topic, number, next, epoch) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .bind(&*partition.log)
+            .bind(&*partition.topic)
+            .bind(partition.number)
+            .bind(signed(next)?)
+            .bind(Epoch::random().0.cast_signed())
+            .execute(connection)
+            .await
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// [`crate::store::Store::append`]. Ownership and position are checked before the first write, so `Fenced` and `Behind`
+/// leave nothing behind.
 pub(super) async fn append(connection: &mut SqliteConnection, batch: &Append) -> Result<Vec<Appended>, StoreError> {
     let (partition, known) = look_up(connection, batch).await?;
     let (plans, new) = plan(batch, partition, &known);
 
     let rows = number(connection, batch, partition, &new).await?;
     insert(connection, &rows).await?;
-    let end = batch.messages.last().map_or(batch.end, |(offset, _)| batch.end.max(offset + 1));
-    // The mark describes record `next - 1`, and this is another one.
-    sqlx::query("UPDATE partitions SET next = ?2, mark_key = NULL, mark_timestamp_ms = NULL WHERE id = ?1 AND next < ?2")
+    // The mark describes record `next - 1`, so it goes with the position. A batch that is read again has the same.
+    sqlx::query("UPDATE partitions SET next = ?2, mark_key = ?3, mark_timestamp_ms = ?4 WHERE id = ?1 AND next < ?2")
         .bind(partition.id)
-        .bind(signed(end)?)
+        .bind(signed(batch.end)?)
+        .bind(batch.mark.as_ref().map(|mark| mark.key.to_vec()))
+        .bind(batch.mark.as_ref().map(|mark| mark.timestamp_ms))
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
@@ -106,6 +172,9 @@ async fn look_up(connection: &mut SqliteConnection, batch: &Append) -> Result<(P
         next: unsigned(row.try_get(1).map_err(failed)?)?,
         epoch: Epoch(row.try_get::<i64, _>(2).map_err(failed)?.cast_unsigned()),
     };
+    if partition.next < batch.at_least {
+        return Err(StoreError::Behind);
+    }
     let mut known_ids = HashMap::new();
     for row in &rows {
         let Some(id) = row.try_get::<Option<&[u8]>, _>(3).map_err(failed)? else { continue };

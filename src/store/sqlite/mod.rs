@@ -24,8 +24,10 @@ use tracing::{error, info, warn};
 
 pub use settings::SqliteSettings;
 
+use super::error::in_full;
+use super::sql::bound;
 use super::{Append, Appended, Claim, Keep, Kept, Owner, PageLimit, PartitionKey, Store, StoreError};
-use crate::message::{Destination, Message};
+use crate::message::{Destination, Epoch, Message};
 use queue::{Chore, ChoreKind, DISK_WAIT, Write, ask};
 use writer::Writer;
 
@@ -54,7 +56,7 @@ impl SqliteStore {
         let options = open::write_options(settings);
         let unusable = |failure: StoreError| match failure {
             StoreError::Unusable(what) => StoreError::Unusable(what),
-            other => StoreError::Unusable(format!("{}: {}", settings.path.display(), error::in_full(&other))),
+            other => StoreError::Unusable(format!("{}: {}", settings.path.display(), in_full(&other))),
         };
         let mut connection = options.connect().await.map_err(error::failed).map_err(unusable)?;
         open::migrate(&mut connection).await.map_err(unusable)?;
@@ -92,6 +94,14 @@ impl Store for SqliteStore {
 
     fn append(&self, batch: Append) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
         ask(&self.writes, move |reply| Write::Append(batch, reply)).boxed()
+    }
+
+    fn renumber(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<Epoch, StoreError>> {
+        ask(&self.writes, move |reply| Write::Renumber(partition, owner, reply)).boxed()
+    }
+
+    fn adopt(&self, partition: PartitionKey, next: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        ask(&self.writes, move |reply| Write::Adopt(partition, next, reply)).boxed()
     }
 
     fn owns(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<bool, StoreError>> {
@@ -145,9 +155,9 @@ impl Store for SqliteStore {
         async move {
             let mut forgotten = 0;
             loop {
-                let now = self.chore(ChoreKind::ForgetIds { before_ms: error::bound(before_ms), limit: FORGET_IDS }).await?;
+                let now = self.chore(ChoreKind::ForgetIds { before_ms: bound(before_ms), limit: FORGET_IDS }).await?;
                 forgotten += now;
-                if error::bound(now) < FORGET_IDS {
+                if bound(now) < FORGET_IDS {
                     return Ok(forgotten);
                 }
             }

@@ -1,21 +1,21 @@
 //! Opening the file: its directory, its lock, how safe its writes are, its schema.
 
-use std::borrow::Cow;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 
 use super::SqliteSettings;
-use super::error::{failed, in_full};
+use super::error::failed;
 use super::queue::DISK_WAIT;
 use crate::store::StoreError;
+use crate::store::error::in_full;
+use crate::store::sql::{Change, migrator, refusal};
 
 /// Every schema change, oldest first; a file remembers which it has.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "messages", include_str!("../migrations/sqlite/0001_messages.sql"))];
+const MIGRATIONS: [Change; 1] = [(1, "messages", include_str!("../migrations/sqlite/0001_messages.sql"))];
 
 /// Longer waits would outlast the calls that wait.
 const MAX_BUSY: Duration = Duration::from_secs(4);
@@ -85,17 +85,6 @@ pub(super) fn readers(settings: &SqliteSettings) -> SqlitePool {
 }
 
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    let migration =
-        |(version, name, sql)| Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false);
-    let newest = MIGRATIONS[MIGRATIONS.len() - 1].0;
-    Migrator::with_migrations(MIGRATIONS.map(migration).into()).run_direct(None, connection, false).await.map_err(|error| match error {
-        MigrateError::VersionMissing(version) if version > newest => {
-            StoreError::Unusable(format!("the file has schema {version}, made by a newer footfall; this one knows schemas up to {newest}"))
-        }
-        MigrateError::VersionMissing(version) | MigrateError::VersionMismatch(version) => StoreError::Unusable(format!(
-            "the file has another schema {version} than this footfall; it was made by a build that was never released"
-        )),
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => failed(error),
-        other => StoreError::Unusable(in_full(&other)),
-    })
+    let done = migrator(&MIGRATIONS).run_direct(None, connection, false).await;
+    done.map_err(|error| refusal(error, &MIGRATIONS, "the file", failed))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::message::Epoch;
 use crate::store::{Append, Appended, Claim, Owner, PartitionKey, StoreError};
 
 /// How long a call waits for its turn.
@@ -20,6 +21,8 @@ pub(super) enum Write {
     Append(Append, Reply<Vec<Appended>>),
     /// Without an owner it only makes sure that the partition has a row, and so an epoch.
     Claim(PartitionKey, Option<Owner>, Reply<Claim>),
+    Renumber(PartitionKey, Owner, Reply<Epoch>),
+    Adopt(PartitionKey, u64, Reply<()>),
 }
 
 impl Write {
@@ -27,6 +30,8 @@ impl Write {
         match self {
             Self::Append(_, reply) => reply.begin(),
             Self::Claim(_, _, reply) => reply.begin(),
+            Self::Renumber(_, _, reply) => reply.begin(),
+            Self::Adopt(_, _, reply) => reply.begin(),
         }
     }
 
@@ -34,6 +39,8 @@ impl Write {
         match self {
             Self::Append(_, reply) => reply.release(),
             Self::Claim(_, _, reply) => reply.release(),
+            Self::Renumber(_, _, reply) => reply.release(),
+            Self::Adopt(_, _, reply) => reply.release(),
         }
     }
 
@@ -41,6 +48,8 @@ impl Write {
         match self {
             Self::Append(_, reply) => reply.send(Err(error)),
             Self::Claim(_, _, reply) => reply.send(Err(error)),
+            Self::Renumber(_, _, reply) => reply.send(Err(error)),
+            Self::Adopt(_, _, reply) => reply.send(Err(error)),
         }
     }
 }

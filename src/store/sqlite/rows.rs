@@ -7,9 +7,10 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use super::error::{failed, signed, unsigned};
-use crate::message::{ClientHeaders, Destination, Epoch, Message, Position, RenderedOnce, UserName};
+use super::error::failed;
+use crate::message::{Destination, Epoch, Message, Position, RenderedOnce, UserName};
 use crate::store::StoreError;
+use crate::store::sql::{headers_from_json, headers_to_json, signed, storable_time, unsigned};
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
@@ -77,7 +78,7 @@ fn bind_message<'q>(query: Query<'q>, row: &NewRow<'_>) -> Result<Query<'q>, Sto
         .bind(row.destination)
         .bind(signed(row.sequence)?)
         .bind(message.id.as_bytes().to_vec())
-        .bind(signed(message.timestamp_ms)?)
+        .bind(storable_time(message.timestamp_ms)?)
         .bind(message.sender.as_ref().map(|name| name.as_str().to_owned()))
         .bind(message.session.as_deref().map(str::to_owned))
         .bind(message.content_type.as_deref().map(str::to_owned))
@@ -117,37 +118,4 @@ pub(super) fn message_of(row: &SqliteRow, destination: &Destination) -> Result<M
 
 pub(super) fn uuid_of(bytes: &[u8]) -> Result<Uuid, StoreError> {
     Uuid::from_slice(bytes).map_err(|_| StoreError::Corrupt("an id is not 16 bytes long".into()))
-}
-
-fn headers_to_json(headers: &ClientHeaders) -> Result<Option<String>, StoreError> {
-    if headers.is_empty() {
-        return Ok(None);
-    }
-    serde_json::to_string(headers).map(Some).map_err(|error| StoreError::Corrupt(error.to_string()))
-}
-
-fn headers_from_json(json: Option<&str>) -> Result<ClientHeaders, StoreError> {
-    let Some(json) = json else { return Ok(ClientHeaders::default()) };
-    serde_json::from_str(json).map_err(|error| StoreError::Corrupt(format!("headers are not what was written: {error}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn headers_come_back_as_they_were(pairs in prop::collection::vec((any::<String>(), any::<String>()), 0..8)) {
-            let headers: ClientHeaders = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-            let json = headers_to_json(&headers).unwrap();
-            prop_assert_eq!(headers_from_json(json.as_deref()).unwrap(), headers);
-        }
-    }
-
-    #[test]
-    fn headers_that_were_tampered_with_are_corrupt() {
-        assert!(matches!(headers_from_json(Some("{\"a\":1}")), Err(StoreError::Corrupt(_))));
-    }
 }

@@ -11,10 +11,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::append::{append, claim};
-use super::error::{failed, in_full, repeated};
+use super::append::{adopt, append, claim, renumber};
+use super::error::failed;
 use super::queue::{Chore, ChoreKind, Write};
 use crate::store::StoreError;
+use crate::store::error::{in_full, repeated};
 
 /// How many writes share a transaction. Each has at most a batch of messages, so this also bounds the transaction.
 const MAX_GROUP: usize = 32;
@@ -154,20 +155,27 @@ impl Writer {
 }
 
 /// All of the group, durable when this returns `Ok`; its answers are held in the replies until then. An error stands
-/// for all of them, but for `Fenced`: what finds that it is fenced has written nothing, and is answered like the rest.
+/// for all of them, but for what is found before anything is written: that is an answer like the rest.
 async fn commit_together(connection: &mut SqliteConnection, group: &mut [Write]) -> Result<(), StoreError> {
     // Immediate, since a transaction that reads first and then writes may find itself behind (SQLITE_BUSY_SNAPSHOT).
     execute(connection, "BEGIN IMMEDIATE").await?;
     for write in group {
         match write {
-            Write::Append(batch, reply) => match append(connection, batch).await {
-                Err(StoreError::Fenced) => reply.hold(Err(StoreError::Fenced)),
-                appended => reply.hold(Ok(appended?)),
-            },
-            Write::Claim(partition, owner, reply) => reply.hold(Ok(claim(connection, partition, *owner).await?)),
+            Write::Append(batch, reply) => reply.hold(answer(append(connection, batch).await)?),
+            Write::Claim(partition, owner, reply) => reply.hold(answer(claim(connection, partition, *owner).await)?),
+            Write::Renumber(partition, owner, reply) => reply.hold(answer(renumber(connection, partition, *owner).await)?),
+            Write::Adopt(partition, next, reply) => reply.hold(answer(adopt(connection, partition, *next).await)?),
         }
     }
     execute(connection, "COMMIT").await
+}
+
+/// Takes apart what one write is told, and what fails all that share its transaction.
+fn answer<A>(done: Result<A, StoreError>) -> Result<Result<A, StoreError>, StoreError> {
+    match done {
+        Err(refused @ (StoreError::Fenced | StoreError::Behind | StoreError::OtherLog(_))) => Ok(Err(refused)),
+        done => done.map(Ok),
+    }
 }
 
 async fn do_chore(connection: &mut SqliteConnection, kind: ChoreKind) -> Result<u64, StoreError> {
@@ -212,7 +220,7 @@ mod tests {
 
     fn append_of(number: u32, owner: Owner, timestamps: &[u64]) -> Append {
         let messages: Vec<_> = (0..).zip(timestamps.iter().map(|timestamp| message(*timestamp))).collect();
-        Append { partition: partition(number), owner, end: messages.len() as u64, messages }
+        Append { partition: partition(number), owner, end: messages.len() as u64, messages, mark: None, at_least: 0 }
     }
 
     fn partition(number: u32) -> PartitionKey {
@@ -246,6 +254,7 @@ mod tests {
         let before = append(append_of(0, owner, &[1, 2]));
         // No SQL integer holds the time of the second.
         let broken = append(append_of(1, owner, &[1, u64::MAX]));
+        let behind = append(Append { at_least: 9, ..append_of(1, owner, &[1]) });
         let fenced = append(append_of(2, Owner(Uuid::from_u128(2)), &[1]));
         drop(append(append_of(2, owner, &[1, 2, 3])));
         let after = append(append_of(2, owner, &[1]));
@@ -260,7 +269,8 @@ mod tests {
             answers.into_iter().map(sequence).collect()
         };
         assert_eq!(sequences(before.await.unwrap().unwrap()), [1, 2]);
-        assert!(matches!(broken.await.unwrap(), Err(StoreError::Corrupt(_))));
+        assert!(matches!(broken.await.unwrap(), Err(StoreError::Rejected(_))));
+        assert!(matches!(behind.await.unwrap(), Err(StoreError::Behind)));
         assert!(matches!(fenced.await.unwrap(), Err(StoreError::Fenced)));
         assert_eq!(sequences(after.await.unwrap().unwrap()), [3]);
     }

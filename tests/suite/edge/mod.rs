@@ -9,6 +9,7 @@ mod joining;
 mod leaving;
 mod losses;
 mod outages;
+mod poison;
 mod ownership;
 mod tap;
 mod world;

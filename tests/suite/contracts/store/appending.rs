@@ -100,18 +100,52 @@ pub(crate) async fn a_batch_is_stored_as_a_whole_or_not_at_all(home: &impl Home)
     let (a, b) = (topic("a"), topic("b"));
     log.append(&[message(&a)]).await;
     let mut messages = many(&a, 200);
-    // No SQL integer holds this time, and it comes late in the batch.
-    messages[180] = message_with(&a, new_id(), u64::MAX, Bytes::new());
+    // It comes late in the batch.
+    messages[180] = never_stored(&a);
     let broken = log.batch(&messages);
     let fine = many(&b, 5);
     // Both at once, since they may share a transaction.
     let (refused, answers) = tokio::join!(store.append(broken.clone()), other.append(&fine));
-    assert!(matches!(refused, Err(StoreError::Corrupt(_))));
+    assert!(matches!(refused, Err(StoreError::Rejected(_))), "{refused:?}");
     assert_eq!(answers.len(), 5);
     assert_eq!(log.kept(&a).await.head, 1);
     assert_eq!(other.kept(&b).await.head, 5);
     let whole = Append { messages: broken.messages.into_iter().filter(|(_, m)| m.timestamp_ms < u64::MAX).collect(), ..log.batch(&[]) };
     assert_eq!(store.append(whole).await.unwrap(), (2..=200).map(|n| log.stored(n)).collect::<Vec<_>>(), "as if never tried");
+}
+
+pub(crate) async fn halves_find_the_message_that_can_not_be_stored(home: &impl Home) {
+    let log = Writer::claim(&home.open().await, 0).await;
+    let a = topic("a");
+    let mut messages = many(&a, 50);
+    messages[33] = never_stored(&a);
+    let batch = log.batch(&messages);
+    let (mut rest, mut poison) = (vec![batch.messages.clone()], Vec::new());
+    while let Some(part) = rest.pop() {
+        let end = part.last().unwrap().0 + 1;
+        match log.store.append(Append { messages: part.clone(), end, ..batch.clone() }).await {
+            Ok(answers) => assert_eq!(answers.len(), part.len()),
+            Err(StoreError::Rejected(_)) if part.len() == 1 => {
+                poison.push(part[0].0);
+                // It is gone once the position has passed it.
+                log.store.append(Append { messages: Vec::new(), end, ..batch.clone() }).await.unwrap();
+            }
+            Err(StoreError::Rejected(_)) => {
+                let (first, second) = part.split_at(part.len() / 2);
+                rest.extend([second.to_vec(), first.to_vec()]);
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert_eq!(poison, [33]);
+    let all = log.all(&a).await;
+    assert_eq!(sequences(&all), (1..=49).collect::<Vec<_>>());
+    assert_eq!(Writer::claim(&log.store, 0).await.next, 50);
+}
+
+/// No SQL integer holds this time.
+fn never_stored(destination: &Destination) -> Arc<Message> {
+    message_with(destination, new_id(), u64::MAX, Bytes::new())
 }
 
 pub(crate) async fn eight_partitions_write_at_once(home: &impl Home) {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod appending;
+mod identity;
 mod keeping;
 mod owning;
 
@@ -15,6 +16,7 @@ use footfall::store::{Append, Appended, Claim, Kept, Owner, PageLimit, Partition
 use uuid::Uuid;
 
 pub(crate) use appending::*;
+pub(crate) use identity::*;
 pub(crate) use keeping::*;
 pub(crate) use owning::*;
 
@@ -37,6 +39,7 @@ macro_rules! store_contract {
             a_partition_that_was_never_claimed_has_no_writer
             two_owners_racing_leave_one
             a_batch_is_stored_as_a_whole_or_not_at_all
+            halves_find_the_message_that_can_not_be_stored
             the_head_outlives_the_messages
             a_page_ends_by_messages_and_by_bytes
             a_page_has_what_was_asked_for
@@ -47,9 +50,16 @@ macro_rules! store_contract {
             eight_partitions_write_at_once
             everything_is_there_when_opened_again
             an_epoch_is_there_before_the_first_claim
-            logs_do_not_share_positions
+            partitions_do_not_share_positions
+            a_log_that_nobody_accepted_is_refused
+            an_adopted_log_goes_on_with_the_numbering
+            a_partition_can_be_adopted_before_it_was_claimed
+            a_mark_goes_with_the_position
+            a_store_that_was_put_back_writes_nothing
+            a_new_numbering_goes_on_from_the_heads
             destinations_are_listed_in_order
             messages_come_back_as_they_were
+            a_text_with_a_nul_comes_back_or_is_rejected
             a_closed_store_says_so
         );
     };
@@ -107,7 +117,7 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) async fn claim(store: &Arc<dyn Store>, number: u32) -> Self {
         let (partition, owner) = (partition(number), owner());
-        let Claim { next, epoch } = store.claim(partition.clone(), owner).await.unwrap();
+        let Claim { next, epoch, .. } = store.claim(partition.clone(), owner).await.unwrap();
         Self { store: Arc::clone(store), partition, owner, next, epoch }
     }
 
@@ -115,7 +125,7 @@ impl Writer {
     pub(crate) fn batch(&self, messages: &[Arc<Message>]) -> Append {
         let messages: Vec<_> = (self.next..).zip(messages.iter().cloned()).collect();
         let end = self.next + messages.len() as u64;
-        Append { partition: self.partition.clone(), owner: self.owner, messages, end }
+        Append { partition: self.partition.clone(), owner: self.owner, messages, end, mark: None, at_least: 0 }
     }
 
     pub(crate) async fn append(&mut self, messages: &[Arc<Message>]) -> Vec<Appended> {
