@@ -3,6 +3,7 @@
 //! It speaks of meaning (who is to get a record), never of a server's groups and offsets files; those stay in the
 //! adapter. Knows no store and no subscriber.
 
+mod kafka;
 mod memory;
 mod partitioner;
 mod record;
@@ -16,6 +17,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::message::{Destination, Mark};
+pub use kafka::{Finding, KafkaBus, KafkaError, KafkaProperty, KafkaSettings, TopicReport, TopicState, Weight, check_topics, create_topics};
 pub use memory::{MemoryBus, MemoryBusSettings};
 pub use record::{Kind, Record};
 
