@@ -201,4 +201,17 @@ mod tests {
         let tag = base.strip_prefix("rust:").and_then(|tag| tag.split('-').next()).unwrap();
         assert!(channel == tag || channel.starts_with(&format!("{tag}.")), "{base} is not Rust {channel}");
     }
+
+    #[test]
+    fn the_features_that_it_builds_with_exist() {
+        let file = ours();
+        let commands = file.stage("build").unwrap().commands();
+        let features = commands.iter().filter_map(|line| line.split_once("--features ")).map(|(_, rest)| rest.split(' ').next().unwrap());
+        let features: Vec<&str> = features.flat_map(|list| list.split(',')).collect();
+        assert!(!features.is_empty());
+        let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+        for feature in features {
+            assert!(manifest.lines().any(|line| line.starts_with(&format!("{feature} = ["))), "there is no feature {feature}");
+        }
+    }
 }
