@@ -7,9 +7,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::time::parse as parse_time;
-use super::{
-    KNOWN, MAX_BODY, MAX_HEAD, MAX_HEADERS, MAX_ID, MAX_SOURCE, MESSAGE, OWN_SOURCE, REFUSED, SPEC_VERSION, View, header,
-};
+use super::{KNOWN, MAX_BODY, MAX_HEAD, MAX_HEADERS, MAX_ID, MAX_SOURCE, MESSAGE, OWN_SOURCE, REFUSED, SPEC_VERSION, View, header};
 use crate::bus::partitioner::partition_of;
 use crate::bus::{Kind, Record, Topic};
 use crate::message::{Code, Destination, Message, Position, RenderedOnce, UserName, foreign_id};
@@ -154,7 +152,10 @@ fn destination(view: &View<'_>, known: &Attributes<'_>, place: Place) -> Result<
     }
     let right = partition_of(key, place.partitions);
     if right != place.partition {
-        return Err(format!("It lies in partition {}, and records with its key belong in {right} (murmur2, as Java does it).", place.partition));
+        return Err(format!(
+            "It lies in partition {}, and records with its key belong in {right} (murmur2, as Java does it).",
+            place.partition
+        ));
     }
     Ok(destination)
 }
