@@ -3,6 +3,7 @@
 //! Knows no bus and no policy: partitions, owners and retention come as arguments.
 
 mod error;
+mod postgres;
 mod sql;
 mod sqlite;
 
@@ -13,6 +14,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::message::{Destination, Epoch, Mark, Message};
+pub use postgres::{PostgresSettings, PostgresStore};
 pub use sqlite::{SqliteSettings, SqliteStore};
 
 /// A partition of the events log, in the words of the store: `log` names one incarnation of the log.

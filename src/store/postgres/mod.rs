@@ -1,0 +1,229 @@
+//! Kept messages in a PostgreSQL database that all nodes of a cluster share. Every call is one statement, and ends in time
+//! whatever the server does.
+
+mod append;
+mod connections;
+mod error;
+mod open;
+mod partition;
+mod read;
+mod retention;
+mod settings;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+pub use settings::PostgresSettings;
+
+use super::sql::{Front, bound};
+use super::{Append, Appended, Claim, Keep, Kept, Owner, PageLimit, PartitionKey, Store, StoreError};
+use crate::message::{Destination, Epoch, Message};
+use connections::Connections;
+
+/// How long a call takes at most, the wait for a connection included.
+const CALL: Duration = Duration::from_secs(5);
+/// How many ids one statement forgets at most, so that it ends well within a call.
+const FORGET_IDS: i64 = 5_000;
+const CLOSE_WAIT: Duration = Duration::from_secs(10);
+
+/// The store of a cluster.
+#[derive(Debug)]
+pub struct PostgresStore {
+    writers: Connections,
+    readers: Connections,
+}
+
+/// Why there was no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the database did not answer within {} s; whether it has what was written is not known", CALL.as_secs())]
+struct Late;
+
+/// The bound of a call. What is dropped in the middle closes its connection, since nobody knows what would come on it next.
+async fn in_time<A>(call: impl Future<Output = Result<A, StoreError>>) -> Result<A, StoreError> {
+    timeout(CALL, call).await.unwrap_or_else(|_| Err(StoreError::Unavailable(Box::new(Late))))
+}
+
+impl PostgresStore {
+    /// Waits for the server, up to half a minute, and brings the schema up to date.
+    pub async fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
+        let options = settings.options().map_err(|sentence| StoreError::Unusable(format!("store.postgres.url: {sentence}")))?;
+        open::migrate(&options, &settings.migration_session().into()).await?;
+        info!(place = open::place(&options), "the store is open");
+        let session: Arc<str> = settings.session().into();
+        let count = settings.connections.max(2);
+        let readers = Connections::new(options.clone(), Arc::clone(&session), count / 2);
+        Ok(Self { writers: Connections::new(options, session, count - count / 2), readers })
+    }
+
+    async fn front(&self, destination: &Destination) -> Result<Option<Front>, StoreError> {
+        in_time(async {
+            let mut lease = self.readers.lease().await?;
+            let front = read::front(lease.connection(), destination).await;
+            lease.settle(front)
+        })
+        .await
+    }
+
+    async fn remove(&self, destination: i64, through: i64) -> Result<u64, StoreError> {
+        in_time(async {
+            let mut lease = self.writers.lease().await?;
+            let removed = retention::remove(lease.connection(), destination, through).await;
+            lease.settle(removed)
+        })
+        .await
+    }
+}
+
+impl Store for PostgresStore {
+    fn claim(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<Claim, StoreError>> {
+        in_time(async move {
+            let mut lease = self.writers.lease().await?;
+            let claimed = partition::claim(lease.connection(), &partition, Some(owner)).await;
+            lease.settle(claimed)
+        })
+        .boxed()
+    }
+
+    fn append(&self, batch: Append) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
+        in_time(async move {
+            let mut lease = self.writers.lease().await?;
+            let appended = append::append(lease.connection(), &batch).await;
+            lease.settle(appended)
+        })
+        .boxed()
+    }
+
+    fn renumber(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<Epoch, StoreError>> {
+        in_time(async move {
+            let mut lease = self.writers.lease().await?;
+            let epoch = partition::renumber(lease.connection(), &partition, owner).await;
+            lease.settle(epoch)
+        })
+        .boxed()
+    }
+
+    fn adopt(&self, partition: PartitionKey, next: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        in_time(async move {
+            let mut lease = self.writers.lease().await?;
+            let adopted = partition::adopt(lease.connection(), &partition, next).await;
+            lease.settle(adopted)
+        })
+        .boxed()
+    }
+
+    fn owns(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<bool, StoreError>> {
+        in_time(async move {
+            let mut lease = self.writers.lease().await?;
+            let owns = partition::is_owner(lease.connection(), &partition, owner).await;
+            lease.settle(owns)
+        })
+        .boxed()
+    }
+
+    fn kept(&self, partition: PartitionKey, destination: Destination) -> BoxFuture<'_, Result<Kept, StoreError>> {
+        in_time(async move {
+            let mut lease = self.readers.lease().await?;
+            let kept = async {
+                let connection = lease.connection();
+                if let Some(kept) = read::kept(connection, &partition, &destination).await? {
+                    return Ok(kept);
+                }
+                partition::claim(connection, &partition, None).await?;
+                let kept = read::kept(connection, &partition, &destination).await?;
+                kept.ok_or_else(|| StoreError::Corrupt("a partition that was just made is not there".into()))
+            }
+            .await;
+            lease.settle(kept)
+        })
+        .boxed()
+    }
+
+    fn page(
+        &self,
+        partition: PartitionKey,
+        destination: Destination,
+        after: u64,
+        through: u64,
+        limit: PageLimit,
+    ) -> BoxFuture<'_, Result<Vec<Arc<Message>>, StoreError>> {
+        in_time(async move {
+            let mut lease = self.readers.lease().await?;
+            let page = read::page(lease.connection(), &partition, &destination, (after, through), limit).await;
+            lease.settle(page)
+        })
+        .boxed()
+    }
+
+    fn destinations(&self, after: Option<Destination>, limit: usize) -> BoxFuture<'_, Result<Vec<Destination>, StoreError>> {
+        in_time(async move {
+            let mut lease = self.readers.lease().await?;
+            let destinations = read::destinations(lease.connection(), after.as_ref(), limit).await;
+            lease.settle(destinations)
+        })
+        .boxed()
+    }
+
+    fn trim(&self, destination: Destination, keep: Keep) -> BoxFuture<'_, Result<u64, StoreError>> {
+        async move {
+            let mut removed = 0;
+            while let Some(front) = self.front(&destination).await? {
+                let Some((through, more)) = front.cut(keep) else { break };
+                let now = self.remove(front.destination, through).await?;
+                removed += now;
+                // None: another node is at it, or was quicker.
+                if !more || now == 0 {
+                    break;
+                }
+            }
+            Ok(removed)
+        }
+        .boxed()
+    }
+
+    fn forget_ids(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
+        async move {
+            let mut forgotten = 0;
+            loop {
+                let now = in_time(async {
+                    let mut lease = self.writers.lease().await?;
+                    let now = retention::forget_ids(lease.connection(), bound(before_ms), FORGET_IDS).await;
+                    lease.settle(now)
+                });
+                let now = now.await?;
+                forgotten += now;
+                if bound(now) < FORGET_IDS {
+                    return Ok(forgotten);
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        in_time(async move {
+            let mut lease = self.writers.lease().await?;
+            let checked = read::check(lease.connection()).await;
+            lease.settle(checked)
+        })
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            let closed = async {
+                self.writers.close().await;
+                self.readers.close().await;
+            };
+            if timeout(CLOSE_WAIT, closed).await.is_err() {
+                warn!("the store did not close in time; the server will notice that its connections are gone");
+            }
+        }
+        .boxed()
+    }
+}
