@@ -10,6 +10,7 @@ use clap::Args;
 use crate::Target;
 use crate::clock::{Clock, body_size};
 use crate::connection::{Manner, open_all};
+use crate::endpoint::Endpoint;
 use crate::open_loop::{self, Load};
 use crate::process::{Process, ensure_room_for};
 use crate::report::Report;
@@ -37,6 +38,9 @@ pub(crate) struct Latency {
     /// Bytes in a body.
     #[arg(long, default_value = "100", value_parser = body_size)]
     body: usize,
+    /// Another node, for those who send: then the latency is that from node to node.
+    #[arg(long)]
+    senders_url: Option<Endpoint>,
     /// The rooms' destinations, with the room's number in place of {…}
     /// [default: /topic/bench.{n}, with --stored /topic/rooms.{room}]
     #[arg(long)]
@@ -62,8 +66,10 @@ pub(crate) async fn measure(target: &Target, options: &Latency) -> Result<Report
     let (rooms, subscribers) = (options.rooms as usize, options.subscribers as usize);
     let connections = rooms * (subscribers + 1);
     ensure_room_for(connections, node)?;
-    let mut opened = open_all(target, Manner { heart_beat: 0, body_size: options.body }, connections).await?;
-    let mut senders = opened.split_off(rooms * subscribers);
+    let manner = Manner { heart_beat: 0, body_size: options.body };
+    let elsewhere = options.senders_url.clone().map(|url| Target { url, ..target.clone() });
+    let mut opened = open_all(target, manner, rooms * subscribers).await?;
+    let mut senders = open_all(elsewhere.as_ref().unwrap_or(target), manner, rooms).await?;
     subscribe_all(&mut opened, target.opening.into(), |number| numbered(options.template(), number % rooms)).await?;
 
     let clock = Clock::start();
@@ -94,6 +100,9 @@ pub(crate) async fn measure(target: &Target, options: &Latency) -> Result<Report
     report.count("subscribers_in_a_room", subscribers as u64);
     report.count("body_bytes", options.body as u64);
     report.text("mode", format!("open loop, {messages_per_second} messages/s to {}", options.template()));
+    if let Some(elsewhere) = &elsewhere {
+        report.text("sent_to", elsewhere.url.to_string());
+    }
     outcome.report(&mut report, node, &tally.times())?;
     drop(kept);
     Ok(report)

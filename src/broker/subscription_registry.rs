@@ -44,6 +44,16 @@ impl SubscriptionRegistry {
         self.destinations.read().contains_key(destination) || self.patterns.read().keys().any(|pattern| pattern.matches(destination))
     }
 
+    /// The same for a text that may be a destination; it is looked at closely only if there are patterns.
+    pub fn wants_key(&self, key: &str) -> bool {
+        if self.destinations.read().contains_key(key) {
+            return true;
+        }
+        let patterns = self.patterns.read();
+        !patterns.is_empty()
+            && Destination::from_record(key).is_ok_and(|destination| patterns.keys().any(|pattern| pattern.matches(&destination)))
+    }
+
     /// A slot into the outbox of every subscriber. Callers for one destination take turns.
     pub fn deliver(&self, message: &Arc<Message>) {
         for list in self.lists(&message.destination) {

@@ -3,6 +3,7 @@
 //! It speaks of meaning (who is to get a record), never of a server's groups and offsets files; those stay in the
 //! adapter. Knows no store and no subscriber.
 
+mod kafka;
 mod memory;
 mod partitioner;
 mod record;
@@ -16,6 +17,9 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::message::{Destination, Mark};
+pub use kafka::{
+    Finding, KafkaBus, KafkaError, KafkaProperty, KafkaSettings, TopicReport, TopicState, Weight, check_topics, create_topics,
+};
 pub use memory::{MemoryBus, MemoryBusSettings};
 pub use record::{Kind, Record};
 
@@ -53,7 +57,7 @@ pub struct Assignment {
     /// The next record to read by what was committed; none if nothing ever was.
     pub committed: Option<u64>,
     /// The oldest record that is still there, and the end of the log: the offset the next record will get. A log in
-    /// memory has no offsets, and both are 0, until it is first started.
+    /// memory has no offsets until it is first started, and so no end (`u64::MAX`).
     pub log_start: u64,
     pub log_end: u64,
 }

@@ -156,7 +156,8 @@ async fn durable_outcome(
     let outcome = match (durable.await, stored) {
         (Ok(()), None) => Outcome::Done,
         (Ok(()), Some(stored)) => match timeout_at(answer_by, stored.stored()).await {
-            Ok(()) => Outcome::Done,
+            Ok(Ok(())) => Outcome::Done,
+            Ok(Err(code)) => Outcome::Refused(with_notify(Refusal::new(code), &policy)),
             Err(_) => failed(&BusError::Unknown, &policy),
         },
         (Err(error), _) => failed(&error, &policy),

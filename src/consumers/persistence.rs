@@ -1,213 +1,108 @@
-//! Hop 1: the one node that owns a partition stores its events, then broadcasts them, then commits.
-//!
-//! That order is what a receipt rests on: a crash after any step makes the next owner do the later ones again, and
-//! doing them again is harmless. Ownership is a token in the store, so that a node which lost a partition and does
-//! not know it yet can write nothing.
+//! Hop 1: which partitions of *events* this node owns, and a worker for each; it carries what the consumer and the
+//! workers tell each other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_util::future::{BoxFuture, join_all};
-use uuid::Uuid;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::bus::{Assignment, Batch, Bus, BusError, Consumer, Durable, Event, Partition, Record, Topic};
-use crate::message::{Message, Position};
+use super::partition::{Partitions, Unfinished, Worker};
+use crate::bus::{Assignment, Batch, Bus, BusError, Consumer, Event, Partition};
 use crate::shutdown::Shutdown;
-use crate::store::{Append, Appended, Owner, PartitionKey, Store, StoreError};
+use crate::store::Store;
 
-/// Between attempts while the store or the bus is away: the first, doubled up to the last.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// A partition that is claimed away from us so often in so short a time is somebody else's.
-const MAX_CLAIMS: usize = 3;
-const CLAIMS_WITHIN: Duration = Duration::from_secs(10);
-/// An owner that was away this long asks again whether it still is one before it broadcasts.
-const TRUSTED_FOR: Duration = Duration::from_secs(5);
+/// Between attempts while the bus can't be read.
+const RETRY: Duration = Duration::from_secs(1);
+/// What workers may have said and nobody heard yet; they wait beyond that.
+const SAID: usize = 64;
 
-/// The partitions that this node owns.
-struct Persistence {
-    bus: Arc<dyn Bus>,
-    store: Arc<dyn Store>,
-    shutdown: Shutdown,
-    owned: HashMap<Partition, Ownership>,
+/// What a worker wants done with its partition.
+#[derive(Debug)]
+pub(super) enum Say {
+    Start(u64),
+    More,
+    Commit(u64),
+    /// It leaves the partition to whoever keeps claiming it.
+    Leave,
 }
 
-struct Ownership {
-    owner: Owner,
-    claimed: Vec<Instant>,
+/// Who said it. What a worker says of a partition that is not its own any more is not heard.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) worker: u64,
+    pub(super) partition: Partition,
+    pub(super) what: Say,
 }
 
-/// Why a batch was not finished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unfinished {
-    /// Somebody claimed the partition; nothing was written.
-    Fenced,
-    /// The partition was left to another node, which reads the batch too.
-    NotOurs,
-    /// The node stops; whoever comes next does it again.
-    Stopped,
+/// A partition that is assigned here; its worker ends when this is dropped.
+struct Owned {
+    worker: u64,
+    /// One batch of a partition is out at a time, so there is always room.
+    batches: mpsc::Sender<Batch>,
+    _until_dropped: DropGuard,
 }
 
 /// Stores and broadcasts until the node stops or the bus is closed.
-pub async fn persistence(mut consumer: Box<dyn Consumer>, bus: Arc<dyn Bus>, store: Arc<dyn Store>, shutdown: Shutdown) {
-    let mut persistence = Persistence { bus, store, shutdown: shutdown.clone(), owned: HashMap::new() };
+pub async fn persistence(
+    mut consumer: Box<dyn Consumer>,
+    bus: Arc<dyn Bus>,
+    store: Arc<dyn Store>,
+    partitions: Partitions,
+    shutdown: Shutdown,
+) {
+    let (say, mut said) = mpsc::channel(SAID);
+    let mut owned: HashMap<Partition, Owned> = HashMap::new();
+    let mut workers = JoinSet::new();
+    let begin = |workers: &mut JoinSet<Result<(), Unfinished>>, assignment: Assignment, number: u64| {
+        let (batches, mailbox) = mpsc::channel(1);
+        let revoked = CancellationToken::new();
+        let worker =
+            Worker::new(&assignment, number, Arc::clone(&bus), Arc::clone(&store), say.clone(), revoked.clone(), partitions.clone());
+        workers.spawn(worker.run(assignment, mailbox));
+        Owned { worker: number, batches, _until_dropped: revoked.drop_guard() }
+    };
+    let mut numbers = 0_u64..;
     loop {
-        let event = tokio::select! {
-            event = consumer.next() => event,
-            () = shutdown.stopped() => return,
-        };
-        match event {
-            Ok(Event::Assigned(assignments)) => {
-                for assignment in assignments {
-                    if persistence.claim(&assignment, consumer.as_mut()).await.is_err() {
+        tokio::select! {
+            event = consumer.next() => match event {
+                Ok(Event::Assigned(assignments)) => for (assignment, number) in assignments.into_iter().zip(&mut numbers) {
+                    owned.insert(assignment.partition.clone(), begin(&mut workers, assignment, number));
+                },
+                Ok(Event::Revoked(partitions)) => owned.retain(|partition, _| !partitions.contains(partition)),
+                Ok(Event::Records(batches)) => for batch in batches {
+                    if let Some(owned) = owned.get(&batch.partition) && let Err(error) = owned.batches.try_send(batch) {
+                        tracing::error!(%error, "a second batch of one partition; this node stops reading");
                         return;
                     }
+                },
+                Err(BusError::Closed) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "reading events failed, trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(RETRY) => {}
+                        () = shutdown.stopped() => return,
+                    }
                 }
-            }
-            Ok(Event::Revoked(partitions)) => persistence.owned.retain(|partition, _| !partitions.contains(partition)),
-            Ok(Event::Records(batches)) => {
-                let done = join_all(batches.into_iter().map(|batch| persistence.process(batch))).await;
-                for (batch, done) in done {
-                    match done {
-                        Ok(()) => consumer.commit(&batch.partition, batch.end()),
-                        Err(Unfinished::Fenced) => {
-                            if persistence.claim_again(&batch, consumer.as_mut()).await.is_err() {
-                                return;
-                            }
-                        }
-                        Err(Unfinished::NotOurs) => {}
-                        Err(Unfinished::Stopped) => return,
+            },
+            Some(Said { worker, partition, what }) = said.recv() => {
+                if owned.get(&partition).is_some_and(|owned| owned.worker == worker) {
+                    match what {
+                        Say::Start(offset) => consumer.start(&partition, offset),
+                        Say::More => consumer.more(&partition),
+                        Say::Commit(next) => consumer.commit(&partition, next),
+                        Say::Leave => drop(owned.remove(&partition)),
                     }
                 }
             }
-            Err(BusError::Closed) => return,
-            Err(error) => {
-                tracing::warn!(%error, "reading events failed, trying again");
-                if persistence.pause(&mut RETRY.1.clone()).await.is_err() {
-                    return;
-                }
-            }
+            Some(ended) = workers.join_next() => match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => return tracing::error!(?why, "a partition's worker can't go on"),
+                Err(error) => return tracing::error!(%error, "a partition's worker died"),
+            },
+            () = shutdown.stopped() => return,
         }
-    }
-}
-
-impl Persistence {
-    async fn claim(&mut self, assignment: &Assignment, consumer: &mut dyn Consumer) -> Result<(), Unfinished> {
-        let partition = &assignment.partition;
-        let owner = Owner(Uuid::new_v4());
-        let claim = self.until_done("claim", || self.store.claim(key(partition), owner)).await?;
-        let start = assignment.committed.unwrap_or(claim.next).min(claim.next).max(assignment.log_start);
-        tracing::info!(partition = partition.number, next = claim.next, start, epoch = %claim.epoch, "partition claimed");
-        self.owned.entry(partition.clone()).or_insert_with(|| Ownership { owner, claimed: Vec::new() }).owner = owner;
-        consumer.start(partition, start);
-        Ok(())
-    }
-
-    /// Somebody else claimed a partition that is still assigned here. Once or twice that is a rebalance's echo.
-    async fn claim_again(&mut self, batch: &Batch, consumer: &mut dyn Consumer) -> Result<(), Unfinished> {
-        let Some(ownership) = self.owned.get_mut(&batch.partition) else { return Ok(()) };
-        ownership.claimed.retain(|claimed| claimed.elapsed() < CLAIMS_WITHIN);
-        if ownership.claimed.len() >= MAX_CLAIMS {
-            tracing::error!(partition = batch.partition.number, "another node keeps claiming this partition; it is left to it");
-            self.owned.remove(&batch.partition);
-            return Ok(());
-        }
-        ownership.claimed.push(Instant::now());
-        let start = batch.records.first().map_or(0, |(offset, _)| *offset);
-        let again = Assignment { partition: batch.partition.clone(), committed: Some(start), log_start: 0, log_end: batch.end() };
-        self.claim(&again, consumer).await
-    }
-
-    async fn process(&self, batch: Batch) -> (Batch, Result<(), Unfinished>) {
-        let done = self.store_and_broadcast(&batch).await;
-        (batch, done)
-    }
-
-    async fn store_and_broadcast(&self, batch: &Batch) -> Result<(), Unfinished> {
-        let owner = self.owned.get(&batch.partition).ok_or(Unfinished::NotOurs)?.owner;
-        let append = Append {
-            partition: key(&batch.partition),
-            owner,
-            messages: batch.records.iter().map(|(offset, record)| (*offset, Arc::clone(&record.message))).collect(),
-            end: batch.end(),
-        };
-        let appended = self.until_done("append", || self.store.append(append.clone())).await?;
-        let mut sure = Instant::now();
-        let mut broadcasting = Vec::new();
-        for ((_, record), appended) in batch.records.iter().zip(appended) {
-            let Some(news) = news(&record.message, appended) else { continue };
-            if sure.elapsed() > TRUSTED_FOR {
-                if !self.until_done("owns", || self.store.owns(key(&batch.partition), owner)).await? {
-                    return Err(Unfinished::Fenced);
-                }
-                sure = Instant::now();
-            }
-            broadcasting.push((self.accepted(&news).await?, news));
-        }
-        for (durable, news) in broadcasting {
-            let mut done = durable.await;
-            let mut pause = RETRY.0;
-            while let Err(error) = done {
-                // Once more is harmless: edges know what they delivered.
-                tracing::warn!(%error, destination = %news.message.destination, "a broadcast is not known to have arrived, sending it again");
-                self.pause(&mut pause).await?;
-                done = self.accepted(&news).await?.await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Publishes until the bus accepts it.
-    async fn accepted(&self, news: &Record) -> Result<Durable, Unfinished> {
-        let mut pause = RETRY.0;
-        loop {
-            match self.bus.publish(Topic::Broadcast, news.clone()).await {
-                Ok(durable) => return Ok(durable),
-                Err(error) => tracing::warn!(%error, destination = %news.message.destination, "the bus takes no broadcast, trying again"),
-            }
-            self.pause(&mut pause).await?;
-        }
-    }
-
-    /// Tries until the store did it. Nothing is given up: what was accepted must be stored, however long it takes.
-    async fn until_done<'a, T>(
-        &'a self,
-        what: &'static str,
-        attempt: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
-    ) -> Result<T, Unfinished> {
-        let mut pause = RETRY.0;
-        loop {
-            match attempt().await {
-                Ok(done) => return Ok(done),
-                Err(StoreError::Fenced) => return Err(Unfinished::Fenced),
-                Err(StoreError::Closed) => return Err(Unfinished::Stopped),
-                Err(error) if error.is_retryable() => tracing::warn!(%error, what, "the store is away, trying again"),
-                Err(error) => tracing::error!(%error, what, "the store is not in order, trying again"),
-            }
-            self.pause(&mut pause).await?;
-        }
-    }
-
-    async fn pause(&self, pause: &mut Duration) -> Result<(), Unfinished> {
-        tokio::select! {
-            () = tokio::time::sleep(*pause) => {
-                *pause = (*pause * 2).min(RETRY.1);
-                Ok(())
-            }
-            () = self.shutdown.stopped() => Err(Unfinished::Stopped),
-        }
-    }
-}
-
-fn key(partition: &Partition) -> PartitionKey {
-    PartitionKey { log: Arc::clone(&partition.log), topic: Arc::clone(&partition.topic), number: partition.number }
-}
-
-/// What the other nodes are to hear of a message.
-fn news(message: &Arc<Message>, appended: Appended) -> Option<Record> {
-    match appended {
-        Appended::Stored { epoch, sequence } => Some(Record::message(Arc::new(message.at(Position { epoch, sequence })))),
-        Appended::Known { epoch, sequence } => Some(Record::known(Arc::new(message.at(Position { epoch, sequence })))),
-        Appended::PassedOver => None,
     }
 }

@@ -16,7 +16,7 @@ use parking_lot::RwLock;
 use uuid::Uuid;
 
 use crate::broker::SubscriptionRegistry;
-use crate::message::{Destination, Message, Pattern, Tag};
+use crate::message::{Code, Destination, Message, Pattern, Tag};
 use crate::shutdown::Shutdown;
 use crate::store::{PartitionKey, Store};
 use gate::Gate;
@@ -74,7 +74,7 @@ impl Edge {
 
     /// A message from the broadcast topic. Never waits.
     pub fn message(&self, message: Arc<Message>) {
-        self.0.receipts.answer(message.id);
+        self.0.receipts.answer(message.id, Ok(()));
         if message.position.is_none() {
             self.0.registry.deliver(&message);
             return;
@@ -113,12 +113,17 @@ impl Edge {
 
     /// News that a message was stored before, by an earlier attempt of its sender.
     pub fn known(&self, id: Uuid) {
-        self.0.receipts.answer(id);
+        self.0.receipts.answer(id, Ok(()));
     }
 
-    /// Whether anyone here has to do with this record.
-    pub fn wants(&self, destination: &Destination, id: Uuid) -> bool {
-        self.0.gates.read().contains_key(destination) || self.0.registry.wants(destination) || self.0.receipts.is_waiting(id)
+    /// News that a message will never be stored.
+    pub fn refused(&self, id: Uuid, code: Code) {
+        self.0.receipts.answer(id, Err(code));
+    }
+
+    /// Whether anyone here has to do with a record of this destination, or with this very message.
+    pub fn wants(&self, key: &str, id: Uuid) -> bool {
+        self.0.gates.read().contains_key(key) || self.0.registry.wants_key(key) || self.0.receipts.is_waiting(id)
     }
 
     /// Waits for a message to be stored; call it before the message is published.

@@ -8,10 +8,15 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::message::Code;
+
+/// It was stored, or never will be, for this reason.
+type Answer = Result<(), Code>;
+
 /// Who waits for which message. Bounded by what sessions may have in flight.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
-    waiting: Mutex<HashMap<Uuid, Vec<oneshot::Sender<()>>>>,
+    waiting: Mutex<HashMap<Uuid, Vec<oneshot::Sender<Answer>>>>,
 }
 
 /// Waits for one message to come back from the bus. Registered before the message is published, else the answer
@@ -19,7 +24,7 @@ pub(super) struct Receipts {
 #[derive(Debug)]
 pub struct Stored {
     id: Uuid,
-    answer: oneshot::Receiver<()>,
+    answer: oneshot::Receiver<Answer>,
     receipts: Arc<Receipts>,
 }
 
@@ -34,19 +39,20 @@ impl Receipts {
         self.waiting.lock().contains_key(&id)
     }
 
-    pub(super) fn answer(&self, id: Uuid) {
+    pub(super) fn answer(&self, id: Uuid, answer: Answer) {
         for sender in self.waiting.lock().remove(&id).into_iter().flatten() {
             // Who gave up waiting needs no answer.
-            let _gave_up = sender.send(());
+            let _gave_up = sender.send(answer);
         }
     }
 }
 
 impl Stored {
-    /// Resolves once the message is stored; never if it is not, so callers set a limit.
-    pub async fn stored(mut self) {
-        if (&mut self.answer).await.is_err() {
-            std::future::pending::<()>().await;
+    /// Resolves once the message is stored or refused; never if nobody says so, so callers set a limit.
+    pub async fn stored(mut self) -> Result<(), Code> {
+        match (&mut self.answer).await {
+            Ok(answer) => answer,
+            Err(_) => std::future::pending().await,
         }
     }
 }
@@ -72,9 +78,8 @@ mod tests {
         let receipts = Arc::new(Receipts::default());
         let id = Uuid::now_v7();
         let (first, second) = (receipts.expect(id), receipts.expect(id));
-        receipts.answer(id);
-        first.stored().await;
-        second.stored().await;
+        receipts.answer(id, Err(Code::NotAccepted));
+        assert_eq!((first.stored().await, second.stored().await), (Err(Code::NotAccepted), Err(Code::NotAccepted)));
     }
 
     #[test]

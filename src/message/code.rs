@@ -113,6 +113,7 @@ codes! {
     PositionLost "position-lost" Reconnect "The messages after this position are gone; subscribe anew and load the history.";
     HistoryLost "history-lost" Reconnect "Messages that this subscription was owed are gone; subscribe anew and load the history.";
     BusUnavailable "bus-unavailable" Reconnect "The broker can't take messages now; this one was not taken. Try again.";
+    NotAccepted "not-accepted" Reconnect "The message was not accepted and will not be stored; sent again it would not be either.";
     StoreUnavailable "store-unavailable" Reconnect "The broker can't read its store now. Try again.";
     Unknown "unknown" Reconnect "It is not known whether the message was taken; send it again with the same idempotency-key.";
     SlowConsumer "slow-consumer" Reconnect "The client reads more slowly than its messages come.";

@@ -100,6 +100,13 @@ impl Destination {
     }
 }
 
+/// So that a text can be looked up among destinations: equal and hashed as its text.
+impl std::borrow::Borrow<str> for Destination {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for Destination {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)

@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub use code::{Close, Code};
 pub use destination::{BadDestination, Destination, SendTo, SubscribeTo};
 pub use duration::{BadDuration, HumanDuration};
-pub use id::{keyed_id, new_id};
+pub use id::{foreign_id, keyed_id, new_id};
 pub use outcome::{Outcome, Refusal, Ticket};
 pub use pattern::{BadPattern, Captures, Pattern};
 pub use position::{BadPosition, Epoch, Position};

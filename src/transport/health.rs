@@ -10,29 +10,45 @@ use serde_json::{Value, json};
 
 use super::Transport;
 
+/// Why a node that is up should be given no clients now, in a word; asked at each look, so it never waits.
+pub type Hindrance = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;
+
 /// What a load balancer is told.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicU8>);
+#[derive(Clone)]
+pub struct Readiness {
+    state: Arc<AtomicU8>,
+    hindrance: Hindrance,
+}
 
 const STARTING: u8 = 0;
 const READY: u8 = 1;
 const DRAINING: u8 = 2;
 
 impl Readiness {
+    pub fn new(hindrance: Hindrance) -> Self {
+        Self { state: Arc::new(AtomicU8::new(STARTING)), hindrance }
+    }
+
     pub fn set_ready(&self) {
-        self.0.store(READY, Ordering::Release);
+        self.state.store(READY, Ordering::Release);
     }
 
     pub fn set_draining(&self) {
-        self.0.store(DRAINING, Ordering::Release);
+        self.state.store(DRAINING, Ordering::Release);
     }
 
     fn state(&self) -> &'static str {
-        match self.0.load(Ordering::Acquire) {
+        match self.state.load(Ordering::Acquire) {
             STARTING => "starting",
-            READY => "ready",
+            READY => (self.hindrance)().unwrap_or("ready"),
             _ => "draining",
         }
+    }
+}
+
+impl std::fmt::Debug for Readiness {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Readiness").field("state", &self.state()).finish()
     }
 }
 

@@ -17,7 +17,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 pub use connections::Connections;
-pub use health::Readiness;
+pub use health::{Hindrance, Readiness};
 pub use listener::{bind, serve};
 pub use page::{Development, MakeToken};
 pub use settings::ServerSettings;

@@ -5,8 +5,11 @@
     reason = "the runner tells tests by the environment what to run, their tasks end with their runtime, a moment to kill at is a moment, and a test that can not go on should panic"
 )]
 
+mod checker;
+mod cluster;
 mod commands;
 mod contracts;
+mod driver;
 mod durability;
 mod edge;
 mod settings_page;

@@ -82,9 +82,9 @@ fn real_postgres_keeps_its_rows() {
     // All of them: the children that serve clients are not in its group.
     postgres.pause().unwrap();
     let children = children(postgres.pid().unwrap());
-    let states: Vec<_> = children.iter().map(|id| state(*id)).collect();
+    let found: Vec<_> = children.iter().map(|id| state(*id)).collect();
     // One that has just ended is a zombie: who would reap it is paused.
-    assert!(states.contains(&Some('T')) && states.iter().all(|state| matches!(state, Some('T' | 'Z'))), "{states:?}");
+    assert!(found.contains(&Some('T')) && found.iter().all(|state| matches!(state, Some('T' | 'Z'))), "{found:?}");
     postgres.resume().unwrap();
     assert_eq!(query("SELECT 1"), ["1"]);
     postgres.pause().unwrap();

@@ -29,7 +29,9 @@ macro_rules! bus_contract {
                 offsets_go_on_from_start
                 a_part_can_be_read_again
                 every_node_gets_everything_from_its_subscription_on
+                what_nobody_wants_is_dropped_and_counts_as_read
                 a_cancelled_next_loses_nothing
+                a_busy_partition_holds_up_no_other
                 a_destination_has_one_partition
             ]);
         }
@@ -45,6 +47,7 @@ macro_rules! bus_contract {
 }
 
 bus_contract!(memory, || async { super::super::memory_bus::memory_of(64) });
+bus_contract!(kafka, || async { super::super::kafka_bus::fresh().await });
 
 pub(super) fn room(number: usize) -> Destination {
     Destination::parse(&format!("/topic/rooms.{number}")).unwrap()
@@ -94,7 +97,8 @@ impl Reader {
             let Event::Records(batches) = next(self.consumer.as_mut()).await else { panic!("no records") };
             for batch in batches {
                 assert!(!batch.records.is_empty() && batch.records.len() <= MAX_BATCH);
-                assert_eq!(batch.end(), batch.records.last().unwrap().0 + 1);
+                assert!(batch.end > batch.records.last().unwrap().0);
+                self.consumer.more(&batch.partition);
                 all.extend(batch.records.iter().map(|(offset, record)| Read {
                     partition: batch.partition.clone(),
                     offset: *offset,
@@ -158,12 +162,13 @@ async fn records_of_a_destination_keep_their_order(bus: Arc<dyn Bus>) {
         while all.len() < 400 {
             let Event::Records(batches) = next(reader.consumer.as_mut()).await else { panic!("no records") };
             for batch in batches {
-                let end = batch.end();
+                let end = batch.end;
                 for (offset, record) in batch.records {
                     let (id, destination) = (record.message.id, record.message.destination.clone());
                     all.push(Read { partition: batch.partition.clone(), offset, id, destination });
                 }
                 reader.consumer.commit(&batch.partition, end);
+                reader.consumer.more(&batch.partition);
             }
         }
         all
@@ -303,12 +308,56 @@ async fn every_node_gets_everything_from_its_subscription_on(bus: Arc<dyn Bus>) 
     assert_eq!(read(second.as_mut(), 1).await, [last]);
 }
 
+async fn what_nobody_wants_is_dropped_and_counts_as_read(bus: Arc<dyn Bus>) {
+    let mut broadcast = bus.subscribe(Topic::Broadcast, Audience::EveryNode).await.unwrap();
+    let records: Vec<_> = (0..6).map(|_| record(&room(1))).collect();
+    let wanted_id = records[2].message.id;
+    broadcast.only(Arc::new(move |key, id| id == wanted_id || key == "/topic/rooms.2"));
+    for record in records {
+        bus.publish(Topic::Broadcast, record).await.unwrap().await.unwrap();
+    }
+    let other = record(&room(2));
+    let other_id = other.message.id;
+    bus.publish(Topic::Broadcast, other).await.unwrap().await.unwrap();
+    let (mut got, mut ends) = (Vec::new(), HashMap::new());
+    while got.len() < 2 {
+        let Event::Records(batches) = next(broadcast.as_mut()).await else { panic!("no records") };
+        for batch in batches {
+            ends.insert(batch.partition.clone(), batch.end);
+            got.extend(batch.records.into_iter().map(|(_, record)| record.message.id));
+        }
+    }
+    got.sort_unstable();
+    let mut wanted = [wanted_id, other_id];
+    wanted.sort_unstable();
+    assert_eq!(got, wanted);
+    assert!(!ends.is_empty());
+}
+
+async fn a_busy_partition_holds_up_no_other(bus: Arc<dyn Bus>) {
+    let mut reader = Reader::started(&bus, 0).await;
+    let (busy, other) = (room(1), (2..).map(room).find(|other| bus.partition_of(other) != bus.partition_of(&room(1))).unwrap());
+    drop(bus.publish(Topic::Events, record(&busy)).await.unwrap());
+    let Event::Records(batches) = next(reader.consumer.as_mut()).await else { panic!("no records") };
+    assert_eq!(batches[0].partition, bus.partition_of(&busy));
+    // Not done with that one yet, so what follows it waits, and what is elsewhere does not.
+    for destination in [&busy, &busy, &other, &busy] {
+        drop(bus.publish(Topic::Events, record(destination)).await.unwrap());
+    }
+    let Event::Records(batches) = next(reader.consumer.as_mut()).await else { panic!("no records") };
+    assert_eq!(batches.iter().map(|batch| &batch.partition).collect::<Vec<_>>(), [&bus.partition_of(&other)]);
+    assert!(reader.is_waiting().await);
+    reader.consumer.more(&bus.partition_of(&busy));
+    assert_eq!(reader.read(3).await.iter().filter(|read| read.destination == busy).count(), 3);
+}
+
 async fn a_cancelled_next_loses_nothing(bus: Arc<dyn Bus>) {
     let mut events = Reader::started(&bus, 0).await;
     let mut broadcast = bus.subscribe(Topic::Broadcast, Audience::EveryNode).await.unwrap();
     let (mut sent, mut stored, mut delivered) = (Vec::new(), Vec::new(), Vec::new());
-    let collect = |event: Event, into: &mut Vec<Uuid>| {
+    let collect = |consumer: &mut dyn Consumer, event: Event, into: &mut Vec<Uuid>| {
         let Event::Records(batches) = event else { return };
+        batches.iter().for_each(|batch| consumer.more(&batch.partition));
         into.extend(batches.into_iter().flat_map(|batch| batch.records).map(|(_, record)| record.message.id));
     };
     for round in 0..30 {
@@ -324,10 +373,12 @@ async fn a_cancelled_next_loses_nothing(bus: Arc<dyn Bus>) {
             drop(broadcast.next());
         }
         while stored.len() < sent.len() {
-            collect(next(events.consumer.as_mut()).await, &mut stored);
+            let event = next(events.consumer.as_mut()).await;
+            collect(events.consumer.as_mut(), event, &mut stored);
         }
         while delivered.len() < sent.len() {
-            collect(next(broadcast.as_mut()).await, &mut delivered);
+            let event = next(broadcast.as_mut()).await;
+            collect(broadcast.as_mut(), event, &mut delivered);
         }
     }
     assert_eq!((stored, delivered), (sent.clone(), sent));

@@ -1,6 +1,10 @@
 //! One suite a port, run for every adapter.
 
 mod bus;
+mod kafka_bus;
+mod kafka_faults;
+mod kafka_poison;
+mod kafka_topics;
 mod memory_bus;
 mod postgres;
 mod postgres_faults;

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use footfall::bus::{BusError, Consumer, Event, Partition};
-use footfall::message::{Destination, Message};
+use footfall::bus::{BusError, Consumer, Event, Partition, Wanted};
+use footfall::message::{Destination, Epoch, Message};
 use footfall::store::{Append, Appended, Claim, Keep, Kept, Owner, PageLimit, PartitionKey, Store, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::durability::random::Random;
+use crate::support::random::Random;
 
 /// How a reader mistreats its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,14 @@ impl Consumer for BadReader {
         self.inner.start(partition, offset);
     }
 
+    fn more(&mut self, partition: &Partition) {
+        self.inner.more(partition);
+    }
+
+    fn only(&mut self, wanted: Wanted) {
+        self.inner.only(wanted);
+    }
+
     fn commit(&mut self, partition: &Partition, next: u64) {
         self.inner.commit(partition, next);
     }
@@ -92,6 +100,8 @@ pub(super) enum Health {
     SlowPages(Duration),
     /// Somebody else claims each partition just before anything is appended to it.
     Contested,
+    /// What has the body `poison` can't be stored.
+    Picky,
 }
 
 #[derive(Debug)]
@@ -124,7 +134,7 @@ impl SickStore {
                 tokio::time::sleep(pause).await;
                 Err(StoreError::Unavailable(Box::new(AsWanted)))
             }
-            Health::Hanging(_) | Health::Well | Health::Unreadable | Health::SlowPages(_) | Health::Contested => Ok(()),
+            Health::Hanging(_) | Health::Well | Health::Unreadable | Health::SlowPages(_) | Health::Contested | Health::Picky => Ok(()),
         }
     }
 }
@@ -151,10 +161,21 @@ impl Store for SickStore {
             if *self.health.lock() == Health::Contested {
                 self.inner.claim(batch.partition.clone(), Owner(Uuid::new_v4())).await?;
             }
+            if *self.health.lock() == Health::Picky && batch.messages.iter().any(|(_, message)| &*message.body == b"poison") {
+                return Err(StoreError::Rejected("as the test wants it".into()));
+            }
             self.appends.fetch_add(1, Ordering::Relaxed);
             self.inner.append(batch).await
         }
         .boxed()
+    }
+
+    fn renumber(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<Epoch, StoreError>> {
+        suffering!(self, false, self.inner.renumber(partition, owner))
+    }
+
+    fn adopt(&self, partition: PartitionKey, next: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        suffering!(self, false, self.inner.adopt(partition, next))
     }
 
     fn owns(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<bool, StoreError>> {

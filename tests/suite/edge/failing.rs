@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use footfall::bus::{Audience, BusError, Consumer, Event, Partition, Topic};
-use footfall::consumers::{broadcast, persistence};
+use footfall::bus::{Audience, BusError, Consumer, Event, Partition, Topic, Wanted};
+use footfall::consumers::{Partitions, broadcast, persistence};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tokio::time::timeout;
@@ -24,6 +24,10 @@ impl Consumer for NoReader {
 
     fn start(&mut self, _partition: &Partition, _offset: u64) {}
 
+    fn more(&mut self, _partition: &Partition) {}
+
+    fn only(&mut self, _wanted: Wanted) {}
+
     fn commit(&mut self, _partition: &Partition, _next: u64) {}
 }
 
@@ -33,7 +37,8 @@ async fn a_bus_that_can_not_be_read_is_not_asked_all_the_time() {
     let (events, delivered) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let shutdown = &world.shutdown;
     let reader = Box::new(NoReader(Arc::clone(&events)));
-    shutdown.spawn_essential("persistence", persistence(reader, Arc::clone(&world.bus), Arc::clone(&world.store), shutdown.clone()));
+    let (bus, store) = (Arc::clone(&world.bus), Arc::clone(&world.store));
+    shutdown.spawn_essential("persistence", persistence(reader, bus, store, Partitions::default(), shutdown.clone()));
     let reader = Box::new(NoReader(Arc::clone(&delivered)));
     shutdown.spawn_essential("broadcast", broadcast(reader, world.edge.clone(), shutdown.clone()));
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -50,7 +55,7 @@ async fn persistence_ends_with_a_store_that_is_closed() {
     let world = World::new(Plan::default()).await;
     world.store.close().await;
     let reader = world.bus.subscribe(Topic::Events, Audience::OneNode).await.unwrap();
-    let ends = persistence(reader, Arc::clone(&world.bus), Arc::clone(&world.store), world.shutdown.clone());
+    let ends = persistence(reader, Arc::clone(&world.bus), Arc::clone(&world.store), Partitions::default(), world.shutdown.clone());
     timeout(PATIENCE, ends).await.unwrap();
     world.stop().await;
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::tap::{Seen, Story, Tap};
 use super::world::{Plan, World, message, room};
-use crate::durability::random::{Random, seed};
+use crate::support::random::{Random, seed};
 
 const ROOMS: usize = 3;
 const MESSAGES: usize = 600;

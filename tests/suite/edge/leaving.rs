@@ -9,7 +9,7 @@ use footfall::message::{Pattern, new_id};
 use super::joining::follows;
 use super::tap::{Seen, Tap};
 use super::world::{Plan, World, room, until};
-use crate::durability::random::{Random, seed};
+use crate::support::random::{Random, seed};
 
 const BRIEF: EdgeSettings = EdgeSettings { linger: Duration::from_millis(40), head_interval: Duration::from_millis(10) };
 
@@ -63,13 +63,13 @@ async fn nothing_stays_when_everyone_has_left() {
     }
     tokio::time::sleep(BRIEF.linger * 3).await;
     for (here, _) in &taps {
-        assert!(world.edge.wants(here, new_id()), "a gate in use was closed, seed {seed}");
+        assert!(world.edge.wants(here.as_str(), new_id()), "a gate in use was closed, seed {seed}");
     }
     for (here, tap) in taps.drain(..) {
         world.edge.leave(&here, &tap.tag);
     }
     until("the end of all gates", async || format!("{:?}", world.edge).contains("gates: 0")).await;
-    assert!((0..100).all(|number| !world.edge.wants(&room(number), new_id())), "seed {seed}");
+    assert!((0..100).all(|number| !world.edge.wants(room(number).as_str(), new_id())), "seed {seed}");
     world.stop().await;
 }
 

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::decorators::{BadReader, Manners};
 use super::tap::{Seen, Tap};
 use super::world::{Plan, World, message, room, until};
-use crate::durability::random::{Random, seed};
+use crate::support::random::{Random, seed};
 
 const FAST: EdgeSettings = EdgeSettings { linger: Duration::from_mins(1), head_interval: Duration::from_millis(25) };
 

@@ -10,5 +10,6 @@ mod leaving;
 mod losses;
 mod outages;
 mod ownership;
+mod poison;
 mod tap;
 mod world;

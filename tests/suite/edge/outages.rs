@@ -11,7 +11,7 @@ use super::decorators::{BadReader, Health, Manners, SickStore};
 use super::joining::follows;
 use super::tap::{Seen, Tap};
 use super::world::{Plan, World, message, room, until};
-use crate::durability::random::Random;
+use crate::support::random::Random;
 
 fn sick(settings: EdgeSettings) -> (Plan, Arc<Mutex<Health>>) {
     let health = Arc::new(Mutex::new(Health::Well));
@@ -130,7 +130,7 @@ async fn what_a_closed_gate_still_reads_reaches_nobody() {
         // The gate now knows of a hole, and can't read it, or has the page almost in its hands.
         world.send(&here, 1).await;
         world.edge.leave(&here, &first.tag);
-        until("the end of the gate", async || !world.edge.wants(&here, new_id())).await;
+        until("the end of the gate", async || !world.edge.wants(here.as_str(), new_id())).await;
         if health_now == Health::Unreadable {
             *health.lock() = Health::Well;
         }
@@ -144,7 +144,7 @@ async fn what_a_closed_gate_still_reads_reaches_nobody() {
         let Seen::Message { position, .. } = second.next().await else { panic!("no message") };
         assert_eq!(position.sequence, before + 4);
         world.edge.leave(&here, &second.tag);
-        until("the end of the gate", async || !world.edge.wants(&here, new_id())).await;
+        until("the end of the gate", async || !world.edge.wants(here.as_str(), new_id())).await;
     }
     world.stop().await;
 }

@@ -71,7 +71,8 @@ async fn an_owner_that_lost_its_partition_writes_nothing_more() {
     assert_eq!(contested.appends.load(std::sync::atomic::Ordering::Relaxed), 4);
 
     // What the one before still has in its hands is void.
-    let stale = Append { partition: world.key(&here), owner: Owner(Uuid::new_v4()), messages: Vec::new(), end: 1_000 };
+    let stale =
+        Append { partition: world.key(&here), owner: Owner(Uuid::new_v4()), messages: Vec::new(), end: 1_000, mark: None, at_least: 0 };
     assert!(matches!(world.store.append(stale).await, Err(StoreError::Fenced)));
     world.stop().await;
 }
@@ -88,8 +89,8 @@ async fn who_waits_for_the_store_is_answered_for_retries_too() {
         let other = world.edge.expect_stored(id);
         // Nobody else here wants the destination of a message that is only waited for.
         world.publish(&message(&here, id, 10)).await.await.unwrap();
-        timeout(PATIENCE, one.stored()).await.unwrap_or_else(|_| panic!("attempt {attempt} was not answered"));
-        timeout(PATIENCE, other.stored()).await.unwrap();
+        timeout(PATIENCE, one.stored()).await.unwrap_or_else(|_| panic!("attempt {attempt} was not answered")).unwrap();
+        timeout(PATIENCE, other.stored()).await.unwrap().unwrap();
     }
     // Together, in one batch.
     let id = new_id();
@@ -99,7 +100,7 @@ async fn who_waits_for_the_store_is_answered_for_retries_too() {
         durable.await.unwrap();
     }
     for stored in waiting {
-        timeout(PATIENCE, stored.stored()).await.unwrap();
+        timeout(PATIENCE, stored.stored()).await.unwrap().unwrap();
     }
     assert_eq!(world.truth(&here).await.len(), 2);
     for sequence in [1, 2] {

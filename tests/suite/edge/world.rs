@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use footfall::bus::{Audience, Bus, Consumer, Durable, MemoryBus, MemoryBusSettings, Record, Topic};
-use footfall::consumers::{broadcast, persistence};
+use footfall::consumers::{Partitions, broadcast, persistence};
 use footfall::edge::{Edge, EdgeSettings, Numbering};
 use footfall::message::{Destination, Message, RenderedOnce, new_id};
 use footfall::shutdown::Shutdown;
@@ -60,7 +60,8 @@ impl World {
     /// One more persistence, which takes over from those before it.
     pub(super) async fn persist(&self, store: Arc<dyn Store>) {
         let reader = self.bus.subscribe(Topic::Events, Audience::OneNode).await.unwrap();
-        self.shutdown.spawn_essential("persistence", persistence(reader, Arc::clone(&self.bus), store, self.shutdown.clone()));
+        let storing = persistence(reader, Arc::clone(&self.bus), store, Partitions::default(), self.shutdown.clone());
+        self.shutdown.spawn_essential("persistence", storing);
     }
 
     /// Accepted by the bus; with what says that it is durable.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use xtask::services::{Port, Postgres, PostgresOptions};
+use xtask::services::{Kafka, Port, Postgres, PostgresOptions};
 
 /// What the folders of all such processes begin with; the number of the process follows.
 const FOLDERS: &str = "footfall-suite-";
@@ -33,5 +33,15 @@ pub(crate) fn postgres() -> &'static Postgres {
         let postgres = Postgres::new(&folder().join("postgres"), Port::free().unwrap(), PostgresOptions::default()).unwrap();
         postgres.start().unwrap();
         postgres
+    })
+}
+
+/// One node, for tests that leave it running and name their topics by a prefix of their own. Blocks until it is ready.
+pub(crate) fn kafka() -> &'static Kafka {
+    static KAFKA: OnceLock<Kafka> = OnceLock::new();
+    KAFKA.get_or_init(|| {
+        let kafka = Kafka::new(folder(), vec![Port::free().unwrap()], &[]).unwrap();
+        kafka.start().unwrap();
+        kafka
     })
 }

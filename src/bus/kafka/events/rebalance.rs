@@ -1,0 +1,146 @@
+//! What a member does when its group gives it partitions or takes them: a new one is paused until somebody says from
+//! where it is to be read, and a lost one is committed as far as it was done.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rdkafka::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+use tracing::{debug, error, info, warn};
+
+use super::Shared;
+use crate::bus::kafka::error::{KafkaError, sentence};
+use crate::bus::kafka::log::raw;
+
+pub(super) type Client = BaseConsumer<Member>;
+
+pub(super) struct Member {
+    shared: Arc<Shared>,
+    /// Commits without an answer.
+    unanswered: AtomicUsize,
+}
+
+pub(super) fn client(config: &ClientConfig, shared: &Arc<Shared>) -> Result<Client, KafkaError> {
+    let member = Member { shared: Arc::clone(shared), unanswered: AtomicUsize::new(0) };
+    let client: Client = config.create_with_context(member)?;
+    client.subscribe(&[&shared.log.events])?;
+    Ok(client)
+}
+
+impl Member {
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) > 0
+    }
+
+    /// Commits what is due, and does not wait.
+    pub(super) fn commit(&self, client: &Client) {
+        let due = self.shared.partitions.lock().take_commits();
+        let Some(list) = self.list(&due) else { return };
+        match client.commit(&list, CommitMode::Async) {
+            Ok(()) => {
+                self.unanswered.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(failure) => self.commit_failed(&due, &sentence(&failure)),
+        }
+    }
+
+    /// Commits what is due before it is another's, and waits for the answer, which in a rebalance is near.
+    fn commit_last(&self, client: &Client) {
+        let due = self.shared.partitions.lock().take_commits();
+        let Some(list) = self.list(&due) else { return };
+        if let Err(failure) = client.commit(&list, CommitMode::Sync) {
+            self.commit_failed(&due, &sentence(&failure));
+        }
+    }
+
+    fn commit_failed(&self, due: &[(u32, u64)], failure: &str) {
+        debug!(failure, "offsets could not be committed, they are tried again");
+        let mut partitions = self.shared.partitions.lock();
+        due.iter().for_each(|(number, next)| partitions.commit_failed(*number, *next));
+    }
+
+    fn list(&self, offsets: &[(u32, u64)]) -> Option<TopicPartitionList> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (number, next) in offsets {
+            let next = i64::try_from(*next).ok()?;
+            list.add_partition_offset(&self.shared.log.events, raw(*number), Offset::Offset(next)).ok()?;
+        }
+        (!offsets.is_empty()).then_some(list)
+    }
+
+    /// The numbers of a list; those beyond what the topic began with are not read (the monitor speaks of them).
+    fn numbers(&self, list: &TopicPartitionList) -> Vec<u32> {
+        let numbers = list.elements().into_iter().filter_map(|element| u32::try_from(element.partition()).ok());
+        numbers.filter(|number| *number < self.shared.log.partitions).collect()
+    }
+
+    fn assign(&self, client: &Client, list: &mut TopicPartitionList) -> KafkaResult<()> {
+        // An explicit offset, so that librdkafka does not look one up by itself; nothing is read before `start` anyway.
+        list.set_all_offsets(Offset::Offset(0))?;
+        client.incremental_assign(list)?;
+        client.pause(list)?;
+        let numbers = self.numbers(list);
+        if !numbers.is_empty() {
+            info!(partitions = ?numbers, "assigned");
+        }
+        self.shared.partitions.lock().assigned(numbers);
+        Ok(())
+    }
+
+    fn revoke(&self, client: &Client, list: &TopicPartitionList) -> KafkaResult<()> {
+        // The group may have gone on without this member; then its commits would be refused.
+        if !client.assignment_lost() {
+            self.commit_last(client);
+        }
+        let numbers = self.numbers(list);
+        if !numbers.is_empty() {
+            info!(partitions = ?numbers, lost = client.assignment_lost(), "revoked");
+        }
+        self.shared.partitions.lock().revoked(numbers);
+        self.shared.waker.wake();
+        client.incremental_unassign(list)
+    }
+}
+
+impl ClientContext for Member {
+    fn error(&self, failure: ClientError, reason: &str) {
+        if failure.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.shared.log.health.failure();
+        }
+        debug!(error = sentence(&failure), reason, "the reader of events reports");
+    }
+}
+
+impl ConsumerContext for Member {
+    fn rebalance(&self, client: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let done = match what {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(client, list),
+            _ => self.revoke(client, list),
+        };
+        if let Err(failure) = done {
+            error!(error = sentence(&failure), "a change in the group could not be followed");
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        // Synchronous commits are not counted, and not told here.
+        let _before = self.unanswered.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+        let mut partitions = self.shared.partitions.lock();
+        for element in offsets.elements() {
+            let (Ok(number), Offset::Offset(next)) = (u32::try_from(element.partition()), element.offset()) else { continue };
+            let Ok(next) = u64::try_from(next) else { continue };
+            if result.is_ok() && element.error().is_ok() {
+                partitions.commit_succeeded(number, next);
+            } else {
+                partitions.commit_failed(number, next);
+            }
+        }
+        if let Err(failure) = result {
+            warn!(error = sentence(&failure), "offsets could not be committed, they are tried again");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The bus of a cluster: both topics in Kafka. Everything that is Kafka's (groups, offsets, clients) stays in this room.
+//!
+//! Reading has threads of its own, one a consumer; they poll whatever happens, and meet the node's tasks in bounded
+//! buffers. Publishing needs none but the producer's.
+
+mod broadcast;
+mod client;
+mod cloud_event;
+mod connect;
+mod error;
+mod events;
+mod health;
+mod log;
+mod marks;
+mod monitor;
+mod positions;
+mod producer;
+mod room;
+mod settings;
+mod threads;
+mod topics;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::types::RDKafkaErrorCode;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+pub use self::error::KafkaError;
+pub use self::settings::{KafkaProperty, KafkaSettings};
+pub use self::topics::{Finding, TopicReport, TopicState, Weight, check_topics, create_topics};
+
+use self::broadcast::BroadcastConsumer;
+use self::client::Names;
+use self::cloud_event::{encode, now, rfc3339};
+use self::error::sentence;
+use self::events::{EventsConsumer, Leaving};
+use self::log::Log;
+use self::marks::Marks;
+use self::monitor::Watched;
+use self::producer::{Outgoing, Producer};
+use self::threads::Threads;
+use super::partitioner::partition_of;
+use super::{Audience, Bus, BusError, BusState, Consumer, Dead, DeadLetter, Durable, Partition, Record, Topic};
+use crate::message::{Destination, Mark};
+
+/// What `close` takes at most for each of its steps.
+const FINISH: Duration = Duration::from_secs(3);
+const THREADS_END: Duration = Duration::from_secs(5);
+const DELETE_GROUP: Duration = Duration::from_secs(3);
+
+/// Both hops through Kafka.
+pub struct KafkaBus {
+    settings: KafkaSettings,
+    node: String,
+    names: Names,
+    log: Arc<Log>,
+    producer: Producer,
+    marks: Arc<Marks>,
+    threads: Threads,
+    /// The latest reader of events.
+    reading_events: tokio::sync::Mutex<Leaving>,
+    watched: Arc<Watched>,
+}
+
+impl KafkaBus {
+    async fn produce(&self, topic: Topic, record: &Record) -> Result<Durable, BusError> {
+        let encoded = encode(record, &self.node);
+        if !encoded.fits() {
+            // Readers would not take it, so it is not taken here.
+            warn!(destination = encoded.key, "a message is larger than records may be");
+            return Err(BusError::Unavailable);
+        }
+        self.producer
+            .send(Outgoing {
+                topic: match topic {
+                    Topic::Events => &self.names.events,
+                    Topic::Broadcast => &self.names.broadcast,
+                },
+                partition: Some(partition_of(encoded.key.as_bytes(), self.log.partitions)),
+                key: Some(encoded.key.as_bytes()),
+                value: Some(encoded.value.clone()),
+                headers: encoded.headers.iter().map(|(name, value)| (&**name, Some(&**value))).collect(),
+            })
+            .await
+    }
+
+    async fn put_away(&self, letter: DeadLetter) -> Result<(), BusError> {
+        let encoded = match &letter.record {
+            Dead::Record(record) => Some(encode(record, &self.node)),
+            Dead::Raw(_) => None,
+        };
+        let (key, value, headers): (_, _, Vec<(&str, Option<&[u8]>)>) = match (&letter.record, &encoded) {
+            (Dead::Raw(raw), _) => {
+                let headers = raw.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+                (raw.key.as_deref(), raw.value.clone(), headers.collect())
+            }
+            (Dead::Record(_), encoded) => match encoded {
+                Some(encoded) => {
+                    let headers = encoded.headers.iter().map(|(name, value)| (&**name, Some(&**value)));
+                    (Some(encoded.key.as_bytes()), Some(encoded.value.clone()), headers.collect())
+                }
+                None => (None, None, Vec::new()),
+            },
+        };
+        let own = own_headers(&letter, &self.node);
+        // Last, so that whoever asks for the last header of a name gets these, whatever the record had.
+        let headers = headers.into_iter().chain(own.iter().map(|(name, value)| (*name, Some(value.as_bytes())))).collect();
+        let outgoing = Outgoing { topic: &self.names.dead_letters, partition: None, key, value, headers };
+        self.producer.send(outgoing).await?.await
+    }
+
+    /// The node's group would stay for a week, and look as if somebody were behind.
+    async fn delete_group(&self) {
+        let client = client::asking(&self.settings, &self.node).create::<AdminClient<DefaultClientContext>>();
+        let deleted = match client {
+            Ok(client) => {
+                let options = AdminOptions::new().request_timeout(Some(DELETE_GROUP)).operation_timeout(Some(DELETE_GROUP));
+                let answer = timeout(DELETE_GROUP, client.delete_groups(&[&self.names.node_group], &options)).await;
+                // It waits for its thread.
+                drop(spawn_blocking(move || drop(client)).await);
+                answer.map_err(|_| "no answer in time".to_owned()).and_then(|answer| answer.map_err(|failure| sentence(&failure)))
+            }
+            Err(failure) => Err(sentence(&failure)),
+        };
+        match deleted.map(|groups| groups.into_iter().next()) {
+            // It never showed a position.
+            Ok(None | Some(Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)))) => debug!(group = self.names.node_group, "group deleted"),
+            Ok(Some(Err((_, code)))) => warn!(%code, group = self.names.node_group, "this node's group could not be deleted"),
+            Err(failure) => warn!(failure, group = self.names.node_group, "this node's group could not be deleted"),
+        }
+    }
+}
+
+/// What a dead letter says of its record.
+fn own_headers<'a>(letter: &'a DeadLetter, node: &'a str) -> [(&'static str, Cow<'a, str>); 6] {
+    [
+        ("footfall_reason", Cow::Borrowed(letter.reason.as_str())),
+        ("footfall_topic", Cow::Borrowed(&*letter.partition.topic)),
+        ("footfall_partition", letter.partition.number.to_string().into()),
+        ("footfall_offset", letter.offset.to_string().into()),
+        ("footfall_node", Cow::Borrowed(node)),
+        ("footfall_time", rfc3339(now()).into()),
+    ]
+}
+
+impl Bus for KafkaBus {
+    fn publish(&self, topic: Topic, record: Record) -> BoxFuture<'_, Result<Durable, BusError>> {
+        async move { self.produce(topic, &record).await }.boxed()
+    }
+
+    /// *Events* can be read by `OneNode` only and *broadcast* by `EveryNode` only: nothing in footfall asks otherwise.
+    fn subscribe(&self, topic: Topic, audience: Audience) -> BoxFuture<'_, Result<Box<dyn Consumer>, BusError>> {
+        async move {
+            if self.log.health.is_closed() {
+                return Err(BusError::Closed);
+            }
+            match (topic, audience) {
+                (Topic::Events, Audience::OneNode) => {
+                    let mut before = self.reading_events.lock().await;
+                    before.done(THREADS_END).await;
+                    let config = client::events(&self.settings, &self.node, &self.names.persistence);
+                    let consumer = EventsConsumer::join(&config, Arc::clone(&self.log), &self.threads).map_err(|failure| {
+                        warn!(%failure, "events can't be read");
+                        BusError::Unavailable
+                    })?;
+                    *before = consumer.leaving();
+                    Ok(Box::new(consumer) as Box<dyn Consumer>)
+                }
+                (Topic::Broadcast, Audience::EveryNode) => {
+                    let config = client::broadcast(&self.settings, &self.node, &self.names.node_group);
+                    let consumer = BroadcastConsumer::open(config, Arc::clone(&self.log), &self.threads).await?;
+                    self.watched.add(consumer.progress());
+                    Ok(Box::new(consumer) as Box<dyn Consumer>)
+                }
+                _ => Err(BusError::Unavailable),
+            }
+        }
+        .boxed()
+    }
+
+    fn partition_of(&self, destination: &Destination) -> Partition {
+        self.log.events_partition(partition_of(destination.as_str().as_bytes(), self.log.partitions))
+    }
+
+    fn mark(&self, partition: &Partition, offset: u64) -> BoxFuture<'_, Result<Option<Mark>, BusError>> {
+        let (marks, partition) = (Arc::clone(&self.marks), partition.clone());
+        async move {
+            let read = spawn_blocking(move || marks.read(&partition.topic, partition.number, offset)).await;
+            read.map_err(|_| BusError::Closed)?.map_err(|failure| {
+                warn!(%failure, offset, "a record that is to be compared could not be read");
+                BusError::Unavailable
+            })
+        }
+        .boxed()
+    }
+
+    fn dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), BusError>> {
+        self.put_away(letter).boxed()
+    }
+
+    fn state(&self) -> BusState {
+        self.log.health.state()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            self.log.health.close();
+            self.producer.finish(FINISH).await;
+            self.threads.end(THREADS_END).await;
+            let marks = Arc::clone(&self.marks);
+            drop(spawn_blocking(move || marks.close()).await);
+            self.delete_group().await;
+        }
+        .boxed()
+    }
+}
+
+impl std::fmt::Debug for KafkaBus {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("KafkaBus").field("node", &self.node).field("log", &self.log).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,36 @@
+//! Whether a log is the one that the store was filled from: a topic that was made anew, or another cluster, would
+//! otherwise be read from a position that means nothing in it.
+
+use std::time::Duration;
+
+use super::partition::wait;
+use crate::bus::{Assignment, Bus};
+use crate::store::Claim;
+
+/// Between attempts while the log can't be looked into.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// What is wrong, as a sentence, if the log of this partition is another one than the store knows. Asks until the bus
+/// answers.
+pub async fn other_log(bus: &dyn Bus, assignment: &Assignment, claim: &Claim) -> Option<String> {
+    let last = claim.next.checked_sub(1)?;
+    if claim.mark.is_none() && claim.next <= assignment.log_end {
+        return None;
+    }
+    let mut pause = RETRY;
+    let found = loop {
+        match bus.mark(&assignment.partition, last).await {
+            Ok(found) => break found,
+            Err(error) => tracing::warn!(%error, "the last stored record can't be looked up, trying again"),
+        }
+        wait(&mut pause).await;
+    };
+    match (found, &claim.mark) {
+        (Some(found), Some(mark)) if found != *mark => Some(format!("Record {last} is not the one that was stored last.")),
+        // Another owner may have gone on since the assignment, but only with what is in the log.
+        (None, _) if claim.next > assignment.log_end => {
+            Some(format!("The log ends at {}, before record {last}, which was stored last.", assignment.log_end))
+        }
+        _ => None,
+    }
+}
