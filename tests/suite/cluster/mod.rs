@@ -39,12 +39,12 @@ type Play = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Row = (&'static str, u32, fn(Arc<World>) -> Play);
 
 const ROWS: [Row; 11] = [
+    ("groups", 1, |world| Box::pin(groups::row(world))),
     ("F2", 1, |world| Box::pin(node_killed::row(world))),
     ("F7", 1, |world| Box::pin(broker_killed::row(world))),
     ("F10", 1, |world| Box::pin(database_killed::f10(world))),
     ("F19", 1, |world| Box::pin(poison::row(world))),
     ("F21", 1, |world| Box::pin(starting::row(world))),
-    ("groups", 1, |world| Box::pin(groups::row(world))),
     ("F3", 2, |world| Box::pin(stopped::row(world))),
     ("F4", 2, |world| Box::pin(rolling::row(world))),
     ("F11", 2, |world| Box::pin(database_killed::f11(world))),
