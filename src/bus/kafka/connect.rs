@@ -68,7 +68,17 @@ impl KafkaBus {
         }
         info!(cluster = %log.id, partitions = log.partitions, "connected to Kafka");
         let marks = Arc::new(Marks::new(client::marks(settings, node, &names.marks)));
-        Ok(Self { settings: settings.clone(), node: node.to_owned(), names, log, producer, marks, threads: Threads::default(), watched })
+        Ok(Self {
+            settings: settings.clone(),
+            node: node.to_owned(),
+            names,
+            log,
+            producer,
+            marks,
+            threads: Threads::default(),
+            reading_events: tokio::sync::Mutex::default(),
+            watched,
+        })
     }
 }
 

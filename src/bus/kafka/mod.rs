@@ -41,7 +41,7 @@ use self::broadcast::BroadcastConsumer;
 use self::client::Names;
 use self::cloud_event::{encode, now, rfc3339};
 use self::error::sentence;
-use self::events::EventsConsumer;
+use self::events::{EventsConsumer, Leaving};
 use self::log::Log;
 use self::marks::Marks;
 use self::monitor::Watched;
@@ -65,6 +65,8 @@ pub struct KafkaBus {
     producer: Producer,
     marks: Arc<Marks>,
     threads: Threads,
+    /// The latest reader of events.
+    reading_events: tokio::sync::Mutex<Leaving>,
     watched: Arc<Watched>,
 }
 
@@ -162,11 +164,14 @@ impl Bus for KafkaBus {
             }
             match (topic, audience) {
                 (Topic::Events, Audience::OneNode) => {
+                    let mut before = self.reading_events.lock().await;
+                    before.done(THREADS_END).await;
                     let config = client::events(&self.settings, &self.node, &self.names.persistence);
                     let consumer = EventsConsumer::join(&config, Arc::clone(&self.log), &self.threads).map_err(|failure| {
                         warn!(%failure, "events can't be read");
                         BusError::Unavailable
                     })?;
+                    *before = consumer.leaving();
                     Ok(Box::new(consumer) as Box<dyn Consumer>)
                 }
                 (Topic::Broadcast, Audience::EveryNode) => {

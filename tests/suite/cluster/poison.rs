@@ -126,7 +126,7 @@ fn poison(channel: &str, partition: i32) -> [Foreign; 9] {
 
 /// The tenth on the events topic: it can be read, and PostgreSQL has no NUL in a text.
 fn no_text(channel: &str) -> Foreign {
-    with(channel, "stomp_note", Some(b"before\0after"))
+    with(channel, "content-type", Some(b"text/\0plain"))
 }
 
 /// The tenth on the broadcast topic: as of a node, and with a sequence that is no number.

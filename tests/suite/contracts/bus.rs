@@ -47,6 +47,7 @@ macro_rules! bus_contract {
 }
 
 bus_contract!(memory, || async { super::super::memory_bus::memory_of(64) });
+bus_contract!(kafka, || async { super::super::kafka_bus::fresh().await });
 
 pub(super) fn room(number: usize) -> Destination {
     Destination::parse(&format!("/topic/rooms.{number}")).unwrap()

@@ -1,7 +1,14 @@
 //! One suite a port, run for every adapter.
 
 mod bus;
+mod kafka_bus;
+mod kafka_faults;
+mod kafka_poison;
+mod kafka_topics;
 mod memory_bus;
+mod postgres;
+mod postgres_faults;
+mod postgres_figures;
 mod sqlite;
 mod sqlite_figures;
 mod sqlite_kill;

@@ -155,7 +155,7 @@ impl Reader<'_> {
                 Some(Ok(message)) => entries.extend(self.take(&message)),
                 Some(Err(ClientError::PartitionEOF(number))) => {
                     self.shared.log.health.contact();
-                    u32::try_from(number).is_ok_and(|number| self.unanswered.remove(&number));
+                    self.unanswered.retain(|unanswered| raw(*unanswered) != number);
                 }
                 Some(Err(ClientError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => self.lost(),
                 Some(Err(ClientError::MessageConsumptionFatal(code))) => {

@@ -15,11 +15,6 @@ pub(in crate::bus::kafka) struct Encoded<'a> {
 }
 
 impl Encoded<'_> {
-    /// About how many bytes it takes in the producer's queue.
-    pub(in crate::bus::kafka) fn size(&self) -> usize {
-        self.key.len() + self.value.len() + self.head_size()
-    }
-
     /// Whether readers will take it.
     pub(in crate::bus::kafka) fn fits(&self) -> bool {
         self.value.len() <= MAX_BODY && self.headers.len() <= MAX_HEADERS && self.head_size() <= MAX_HEAD

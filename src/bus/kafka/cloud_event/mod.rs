@@ -9,7 +9,7 @@ mod time;
 mod view;
 
 pub(super) use decode::{Place, decode, peek};
-pub(super) use encode::{Encoded, encode};
+pub(super) use encode::encode;
 pub(super) use time::{now, rfc3339};
 pub(super) use view::View;
 

@@ -92,18 +92,22 @@ impl Thread<'_> {
         if unknown.is_empty() {
             return;
         }
-        let found = self.committed(&unknown).and_then(|all| {
+        let mut found = Vec::with_capacity(unknown.len());
+        let all_found = self.committed(&unknown).and_then(|all| {
             for (number, committed) in all {
                 let (log_start, log_end) = self.watermarks(number)?;
-                let partition = self.shared.log.events_partition(number);
-                self.shared.partitions.lock().found(Assignment { partition, committed, log_start, log_end });
+                found.push(Assignment { partition: self.shared.log.events_partition(number), committed, log_start, log_end });
             }
             Ok(())
         });
-        if let Err(failure) = found {
+        if let Err(failure) = all_found {
             warn!(error = sentence(&failure), "where a partition stands could not be found out, trying again");
             self.retry_at = Instant::now() + RETRY;
         }
+        // At once, so that the consumer is told of as many as there are.
+        let mut partitions = self.shared.partitions.lock();
+        found.into_iter().for_each(|assignment| partitions.found(assignment));
+        drop(partitions);
         self.shared.waker.wake();
     }
 

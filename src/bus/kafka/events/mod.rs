@@ -8,15 +8,19 @@ mod partitions;
 mod rebalance;
 
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use self::partitions::Partitions;
 use super::error::KafkaError;
@@ -32,8 +36,8 @@ struct Shared {
     waker: AtomicWaker,
     /// The consumer is gone, so the thread is to end.
     closing: AtomicBool,
-    /// The thread has ended.
-    ended: AtomicBool,
+    /// The thread has ended, and the group knows that this member is gone.
+    ended: CancellationToken,
 }
 
 pub(super) struct EventsConsumer {
@@ -48,7 +52,7 @@ impl EventsConsumer {
             partitions: Mutex::default(),
             waker: AtomicWaker::new(),
             closing: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
+            ended: CancellationToken::new(),
         });
         let client = rebalance::client(config, &shared)?;
         let reading = Arc::clone(&shared);
@@ -60,6 +64,26 @@ impl EventsConsumer {
         })?;
         Ok(Self { shared })
     }
+
+    /// Knows when this one has left.
+    pub(super) fn leaving(&self) -> Leaving {
+        Leaving(Arc::downgrade(&self.shared))
+    }
+}
+
+/// A member that may be about to leave its group.
+#[derive(Debug, Default)]
+pub(super) struct Leaving(Weak<Shared>);
+
+impl Leaving {
+    /// Waits for a member that was dropped, so that the next one of this node finds all partitions free, and not half of
+    /// them now and the rest in another rebalance. One that is still read is not waited for.
+    pub(super) async fn done(&self, deadline: Duration) {
+        let Some(shared) = self.0.upgrade() else { return };
+        if shared.closing.load(Ordering::Acquire) && timeout(deadline, shared.ended.cancelled()).await.is_err() {
+            warn!("the reader of events before this one has not left its group in time");
+        }
+    }
 }
 
 /// However the thread ends, its consumer hears of it.
@@ -67,7 +91,7 @@ struct Ended(Arc<Shared>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.ended.store(true, Ordering::Release);
+        self.0.ended.cancel();
         self.0.waker.wake();
     }
 }
@@ -83,7 +107,7 @@ impl Consumer for EventsConsumer {
             if let Some(event) = self.shared.partitions.lock().next(|number| log.events_partition(number), with_records) {
                 return Poll::Ready(Ok(event));
             }
-            if self.shared.ended.load(Ordering::Acquire) { Poll::Ready(Err(BusError::Closed)) } else { Poll::Pending }
+            if self.shared.ended.is_cancelled() { Poll::Ready(Err(BusError::Closed)) } else { Poll::Pending }
         })
         .boxed()
     }
@@ -114,5 +138,11 @@ impl Drop for EventsConsumer {
 impl std::fmt::Debug for EventsConsumer {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("EventsConsumer").field("topic", &self.shared.log.events).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Shared").field("log", &self.log).finish_non_exhaustive()
     }
 }

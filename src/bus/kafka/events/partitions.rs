@@ -88,7 +88,7 @@ impl Partitions {
         }
     }
 
-    /// Gives them up; what of them is still to be committed.
+    /// Gives them up.
     pub(super) fn revoked(&mut self, numbers: impl IntoIterator<Item = u32>) {
         for number in numbers {
             if let Some(slot) = self.slots.get_mut(&number) {
@@ -102,10 +102,6 @@ impl Partitions {
         if self.slots.get(&number).is_some_and(|slot| slot.owned.is_some()) {
             self.assigned([number]);
         }
-    }
-
-    pub(super) fn numbers(&self) -> Vec<u32> {
-        self.slots.iter().filter(|(_, slot)| slot.owned.is_some()).map(|(number, _)| *number).collect()
     }
 
     /// Those whose offsets are to be looked up.
@@ -163,7 +159,7 @@ impl Partitions {
         Some((reading.ready.len(), reading.bytes))
     }
 
-    /// What is to be committed now, of these or of all. It counts as committed until [`Self::commit_failed`].
+    /// What is to be committed now. It counts as committed until [`Self::commit_failed`].
     pub(super) fn take_commits(&mut self) -> Vec<(u32, u64)> {
         let take = |(number, slot): (&u32, &mut Slot)| Some((*number, slot.owned.as_mut()?.commit.take()?));
         self.slots.iter_mut().filter_map(take).collect()
@@ -382,7 +378,7 @@ mod tests {
         assert_eq!(partitions.unknown(), [0]);
         assert!(matches!(next(&mut partitions), Some(Event::Revoked(_))));
         partitions.lost(1);
-        assert_eq!(partitions.numbers(), [0], "what is not owned can't be lost");
+        assert_eq!(partitions.unknown(), [0], "what is not owned can't be lost");
     }
 
     #[test]
