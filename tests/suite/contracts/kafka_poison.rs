@@ -172,7 +172,9 @@ async fn a_dead_letter_is_the_record_and_says_why_and_where() {
     let partition = bus.partition_of(&room(1));
     bus.dead_letter(DeadLetter { partition: partition.clone(), offset, reason: reason.clone(), record: Dead::Raw(raw) }).await.unwrap();
     let rejected = Dead::Record(record(&room(2)));
-    bus.dead_letter(DeadLetter { partition: partition.clone(), offset: 7, reason: "The store rejects it.".into(), record: rejected }).await.unwrap();
+    bus.dead_letter(DeadLetter { partition: partition.clone(), offset: 7, reason: "The store rejects it.".into(), record: rejected })
+        .await
+        .unwrap();
 
     let topic = format!("{}.dead-letters", settings.prefix);
     let letters = tokio::task::block_in_place(|| dead_letters(&settings.brokers, &topic, 2));
