@@ -91,7 +91,8 @@ impl Node {
         let authentication = Authentication::new(Arc::new(checked.verifier));
         let channel = InboundChannel::new(authentication, rate_limit, policies, interceptors, bus, edge);
 
-        let (readiness, connections) = (Readiness::new(Arc::new(move || partitions.are_refused().then_some("log-refused"))), Connections::default());
+        let (readiness, connections) =
+            (Readiness::new(Arc::new(move || partitions.are_refused().then_some("log-refused"))), Connections::default());
         let transport = Transport {
             server: settings.server.clone(),
             session: Arc::new(settings.session),

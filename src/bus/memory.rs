@@ -341,7 +341,9 @@ impl Consumer for EventsConsumer {
     fn only(&mut self, _wanted: Wanted) {}
 
     fn commit(&mut self, partition: &Partition, next: u64) {
-        for committed in self.with(partition, |queue| queue.commit(next)).unwrap_or_default().into_iter().filter_map(|entry| entry.committed) {
+        for committed in
+            self.with(partition, |queue| queue.commit(next)).unwrap_or_default().into_iter().filter_map(|entry| entry.committed)
+        {
             // Nobody may wait for it any more; then nobody needs the answer.
             let _nobody_waits = committed.send(());
         }

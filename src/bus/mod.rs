@@ -17,7 +17,9 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::message::{Destination, Mark};
-pub use kafka::{Finding, KafkaBus, KafkaError, KafkaProperty, KafkaSettings, TopicReport, TopicState, Weight, check_topics, create_topics};
+pub use kafka::{
+    Finding, KafkaBus, KafkaError, KafkaProperty, KafkaSettings, TopicReport, TopicState, Weight, check_topics, create_topics,
+};
 pub use memory::{MemoryBus, MemoryBusSettings};
 pub use record::{Kind, Record};
 

@@ -59,7 +59,8 @@ pub async fn persistence(
     let begin = |workers: &mut JoinSet<Result<(), Unfinished>>, assignment: Assignment, number: u64| {
         let (batches, mailbox) = mpsc::channel(1);
         let revoked = CancellationToken::new();
-        let worker = Worker::new(&assignment, number, Arc::clone(&bus), Arc::clone(&store), say.clone(), revoked.clone(), partitions.clone());
+        let worker =
+            Worker::new(&assignment, number, Arc::clone(&bus), Arc::clone(&store), say.clone(), revoked.clone(), partitions.clone());
         workers.spawn(worker.run(assignment, mailbox));
         Owned { worker: number, batches, _until_dropped: revoked.drop_guard() }
     };

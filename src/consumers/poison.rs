@@ -68,7 +68,12 @@ fn piece(worker: &Worker, batch: &Batch, range: Range<usize>) -> Append {
 
 async fn put_away(worker: &Worker, offset: u64, reason: String, record: Dead) {
     let letter = DeadLetter { partition: worker.partition.clone(), offset, reason, record };
-    tracing::error!(partition = letter.partition.number, offset, reason = letter.reason, "a record can't be taken and goes to the dead-letter topic");
+    tracing::error!(
+        partition = letter.partition.number,
+        offset,
+        reason = letter.reason,
+        "a record can't be taken and goes to the dead-letter topic"
+    );
     let mut pause = RETRY;
     while let Err(error) = worker.bus.dead_letter(letter.clone()).await {
         tracing::warn!(%error, "a dead letter can't be put away, trying again");

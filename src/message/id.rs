@@ -41,9 +41,12 @@ mod tests {
         let id = |source: &str, destination: &str, id: &str| foreign_id(source, &Destination::parse(destination).unwrap(), id);
         let first = id("/billing", "/topic/a", "1");
         assert_eq!(first, id("/billing", "/topic/a", "1"));
-        for other in
-            [id("/billin", "/topic/a", "1"), id("/billing", "/topic/b", "1"), id("/billing", "/topic/a", "2"), id("/billing", "/topic/a1", "")]
-        {
+        for other in [
+            id("/billin", "/topic/a", "1"),
+            id("/billing", "/topic/b", "1"),
+            id("/billing", "/topic/a", "2"),
+            id("/billing", "/topic/a1", ""),
+        ] {
             assert_ne!(first, other);
         }
         assert_ne!(first, keyed_id(&UserName::new("/billing").unwrap(), &Destination::parse("/topic/a").unwrap(), "1"));

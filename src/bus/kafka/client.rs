@@ -171,11 +171,7 @@ mod tests {
         let mut settings = KafkaSettings { brokers: "localhost:1".into(), ..KafkaSettings::default() };
         settings.properties.insert("client.rack".to_owned(), "a".into());
         producer(&settings, "n").create::<BaseProducer>().unwrap();
-        for config in [
-            events(&settings, "n", "g"),
-            broadcast(&settings, "n", "g"),
-            marks(&settings, "n", "g"),
-        ] {
+        for config in [events(&settings, "n", "g"), broadcast(&settings, "n", "g"), marks(&settings, "n", "g")] {
             assert_eq!(config.get("enable.auto.commit"), Some("false"));
             assert_eq!(config.get("enable.auto.offset.store"), Some("false"));
             assert_eq!(config.get("client.rack"), Some("a"));

@@ -32,7 +32,12 @@ const RETRY: Duration = Duration::from_millis(200);
 impl KafkaBus {
     /// Finds the log and begins to watch it. `node` is this node's id; `reserved` tells the header names that no sender
     /// may choose, which sessions enforce and backends may not know.
-    pub async fn connect(settings: &KafkaSettings, node: &str, reserved: fn(&str) -> bool, shutdown: &Shutdown) -> Result<Self, KafkaError> {
+    pub async fn connect(
+        settings: &KafkaSettings,
+        node: &str,
+        reserved: fn(&str) -> bool,
+        shutdown: &Shutdown,
+    ) -> Result<Self, KafkaError> {
         if let Some((key, why)) = settings.problems().into_iter().next() {
             return Err(KafkaError::Settings(format!("bus.kafka.{key}: {why}")));
         }
@@ -126,7 +131,8 @@ fn find(config: &ClientConfig, brokers: &str, names: &Names) -> Result<Found, Ka
     if partitions[0] != partitions[1] {
         return Err(KafkaError::Unequal(names.events.clone(), names.broadcast.clone()));
     }
-    let cluster = client.client().fetch_cluster_id(ANSWER).ok_or_else(|| KafkaError::Refused("the brokers tell no cluster id".to_owned()))?;
+    let cluster =
+        client.client().fetch_cluster_id(ANSWER).ok_or_else(|| KafkaError::Refused("the brokers tell no cluster id".to_owned()))?;
     Ok(Found { cluster, partitions: partitions[0] })
 }
 

@@ -68,7 +68,9 @@ fn read(client: &BaseConsumer, topic: &str, number: i32, offset: u64) -> KafkaRe
                 return Ok((message.offset() == wanted).then(mark));
             }
             // It went between the two questions, or the rest of the log holds no record.
-            Some(Err(ClientError::PartitionEOF(_) | ClientError::MessageConsumption(rdkafka::types::RDKafkaErrorCode::AutoOffsetReset))) => {
+            Some(Err(
+                ClientError::PartitionEOF(_) | ClientError::MessageConsumption(rdkafka::types::RDKafkaErrorCode::AutoOffsetReset),
+            )) => {
                 return Ok(None);
             }
             _ => {}

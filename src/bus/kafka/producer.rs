@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, error, warn};
 
+use super::cloud_event::Header as RawHeader;
 use super::error::{KafkaError, sentence};
 use super::log::Log;
 use super::room::{Permit, Room};
@@ -38,7 +39,7 @@ pub(super) struct Outgoing<'a> {
     pub(super) partition: Option<u32>,
     pub(super) key: Option<&'a [u8]>,
     pub(super) value: Option<Bytes>,
-    pub(super) headers: Vec<(&'a str, Option<&'a [u8]>)>,
+    pub(super) headers: Vec<RawHeader<'a>>,
 }
 
 impl Outgoing<'_> {

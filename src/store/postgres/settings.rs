@@ -12,8 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use crate::message::HumanDuration;
 
 /// What the url's query may say, in the words of libpq. Others would be ignored, and their values logged.
-const PARAMETERS: [&str; 9] =
-    ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "port", "dbname", "user", "application_name"];
+const PARAMETERS: [&str; 9] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "port", "dbname", "user", "application_name"];
 
 /// Longer waits would outlast the calls that wait.
 const MAX_TIMEOUT: Duration = Duration::from_secs(5);
@@ -72,7 +71,8 @@ impl PostgresSettings {
         }
         // What the reader says of it could show a part of it.
         let options = PgConnectOptions::from_str(url).map_err(|_| {
-            "It can't be read; characters of a password such as @ / : ? # % have to be percent-encoded, or it goes under password.".to_owned()
+            "It can't be read; characters of a password such as @ / : ? # % have to be percent-encoded, or it goes under password."
+                .to_owned()
         })?;
         let options = match &self.password {
             Some(password) => options.password(password.expose_secret()),
@@ -135,7 +135,12 @@ mod tests {
         let canary = "canary-7f3a";
         let settings = PostgresSettings { password: Some(canary.into()), ..settings("postgres://u:canary-7f3a@h/d") };
         assert!(!format!("{settings:?}").contains(canary));
-        for url in ["postgres://u:canary-7f3a@h:port/d", "canary-7f3a", "postgres://u@h/d?pasword=canary-7f3a", "postgres://u@h/d?sslmode=canary-7f3a"] {
+        for url in [
+            "postgres://u:canary-7f3a@h:port/d",
+            "canary-7f3a",
+            "postgres://u@h/d?pasword=canary-7f3a",
+            "postgres://u@h/d?sslmode=canary-7f3a",
+        ] {
             let (key, sentence) = self::settings(url).wrong().unwrap();
             assert!(key == "url" && !sentence.contains(canary), "{sentence}");
         }
@@ -158,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_timeout_never_outlasts_a_call() {
-        let settings = PostgresSettings { statement_timeout: HumanDuration::from_secs(60), lock_timeout: HumanDuration::ZERO, ..settings("") };
+        let settings =
+            PostgresSettings { statement_timeout: HumanDuration::from_secs(60), lock_timeout: HumanDuration::ZERO, ..settings("") };
         let session = settings.session();
         assert!(session.contains("statement_timeout = 5000;") && session.contains("lock_timeout = 1;"), "{session}");
     }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use footfall::bus::{
-    Audience, Bus, BusState, Consumer, Event, KafkaBus, KafkaSettings, Partition, Topic, create_topics,
-};
+use footfall::bus::{Audience, Bus, BusState, Consumer, Event, KafkaBus, KafkaSettings, Partition, Topic, create_topics};
 use footfall::message::HumanDuration;
 use footfall::shutdown::Shutdown;
 use futures_util::future::join_all;
@@ -227,7 +225,8 @@ async fn a_position_is_fixed_before_anyone_relies_on_it() {
 fn groups(settings: &KafkaSettings) -> Vec<String> {
     let asking: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap();
     let groups = tokio::task::block_in_place(|| asking.fetch_group_list(None, Duration::from_secs(10)).unwrap());
-    let mut names: Vec<_> = groups.groups().iter().map(|group| group.name().to_owned()).filter(|name| name.starts_with(&settings.prefix)).collect();
+    let mut names: Vec<_> =
+        groups.groups().iter().map(|group| group.name().to_owned()).filter(|name| name.starts_with(&settings.prefix)).collect();
     names.sort();
     names
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::bus::{next, record, room};
 use super::kafka_bus::{PATIENCE, connected, settings};
+use super::kafka_wire;
 use crate::support::servers;
 
 /// A backend with Java's partitioner.
@@ -87,7 +88,7 @@ async fn poison_has_a_reason_and_its_neighbours_come_through() {
     let wrong = (right + 1) % 4;
     let poison: [(&str, Option<&str>, Vec<(&str, &str)>, Option<u32>); 8] = [
         ("ce_specversion", Some(DESTINATION), vec![], None),
-        ("version", Some(DESTINATION), with("1", "ce_type", "footfall.message.v2"), None),
+        ("of a version", Some(DESTINATION), with("1", "ce_type", "footfall.message.v2"), None),
         ("ce_type", Some(DESTINATION), with("1", "ce_type", "com.example.paid"), None),
         ("ce_subject", Some(DESTINATION), with("1", "ce_subject", "/topic/rooms.2"), None),
         ("no key", None, event("1"), Some(right)),
@@ -110,6 +111,29 @@ async fn poison_has_a_reason_and_its_neighbours_come_through() {
     for (word, headers) in expected {
         let found = bad.iter().find(|bad| bad.reason.contains(word)).unwrap_or_else(|| panic!("{word} in {bad:?}"));
         assert_eq!((found.raw.value.as_deref(), found.raw.headers.len()), (Some(b"hello".as_slice()), headers), "kept as it was");
+    }
+}
+
+/// rdkafka panics when it is asked for such a header.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_whose_name_is_no_utf8_stops_nobody() {
+    let settings = settings().await;
+    let bus = connected(&settings, "node-1").await;
+    let mut broadcast = bus.subscribe(Topic::Broadcast, Audience::EveryNode).await.unwrap();
+    let mut events = bus.subscribe(Topic::Events, Audience::OneNode).await.unwrap();
+    let partition = bus.partition_of(&room(1)).number;
+    for topic in ["events", "broadcast"] {
+        let topic = format!("{}.{topic}", settings.prefix);
+        let headers: [(&[u8], &[u8]); 2] = [(b"ce_\xff", b"x"), (b"ce_id", b"1")];
+        tokio::task::block_in_place(|| kafka_wire::produce(&settings.brokers, &topic, partition, DESTINATION.as_bytes(), &headers));
+    }
+    bus.publish(Topic::Events, record(&room(1))).await.unwrap().await.unwrap();
+    bus.publish(Topic::Broadcast, record(&room(1))).await.unwrap().await.unwrap();
+    for consumer in [&mut events, &mut broadcast] {
+        let (good, bad) = timeout(PATIENCE, read(consumer.as_mut(), 1, 1)).await.unwrap();
+        assert_eq!((good.len(), bad.len()), (1, 1));
+        assert!(bad[0].reason.contains("name of a header"), "{bad:?}");
+        assert_eq!(bad[0].raw.headers[1], ("ce_id".to_owned(), Some("1".into())), "the others are kept");
     }
 }
 
@@ -172,7 +196,9 @@ async fn a_dead_letter_is_the_record_and_says_why_and_where() {
     let partition = bus.partition_of(&room(1));
     bus.dead_letter(DeadLetter { partition: partition.clone(), offset, reason: reason.clone(), record: Dead::Raw(raw) }).await.unwrap();
     let rejected = Dead::Record(record(&room(2)));
-    bus.dead_letter(DeadLetter { partition: partition.clone(), offset: 7, reason: "The store rejects it.".into(), record: rejected }).await.unwrap();
+    bus.dead_letter(DeadLetter { partition: partition.clone(), offset: 7, reason: "The store rejects it.".into(), record: rejected })
+        .await
+        .unwrap();
 
     let topic = format!("{}.dead-letters", settings.prefix);
     let letters = tokio::task::block_in_place(|| dead_letters(&settings.brokers, &topic, 2));

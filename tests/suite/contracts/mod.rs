@@ -5,6 +5,7 @@ mod kafka_bus;
 mod kafka_faults;
 mod kafka_poison;
 mod kafka_topics;
+mod kafka_wire;
 mod memory_bus;
 mod sqlite;
 mod sqlite_figures;

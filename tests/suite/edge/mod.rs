@@ -9,7 +9,7 @@ mod joining;
 mod leaving;
 mod losses;
 mod outages;
-mod poison;
 mod ownership;
+mod poison;
 mod tap;
 mod world;

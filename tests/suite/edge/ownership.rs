@@ -71,7 +71,8 @@ async fn an_owner_that_lost_its_partition_writes_nothing_more() {
     assert_eq!(contested.appends.load(std::sync::atomic::Ordering::Relaxed), 4);
 
     // What the one before still has in its hands is void.
-    let stale = Append { partition: world.key(&here), owner: Owner(Uuid::new_v4()), messages: Vec::new(), end: 1_000, mark: None, at_least: 0 };
+    let stale =
+        Append { partition: world.key(&here), owner: Owner(Uuid::new_v4()), messages: Vec::new(), end: 1_000, mark: None, at_least: 0 };
     assert!(matches!(world.store.append(stale).await, Err(StoreError::Fenced)));
     world.stop().await;
 }

@@ -77,7 +77,8 @@ impl Queue {
 impl Ready {
     /// What follows the first batch.
     fn cut(&mut self) -> Self {
-        let mut offsets: Vec<_> = self.records.iter().map(|(offset, _)| *offset).chain(self.unreadable.iter().map(|bad| bad.offset)).collect();
+        let mut offsets: Vec<_> =
+            self.records.iter().map(|(offset, _)| *offset).chain(self.unreadable.iter().map(|bad| bad.offset)).collect();
         offsets.sort_unstable();
         let first_left = offsets[MAX_BATCH];
         let records = self.records.split_off(self.records.partition_point(|(offset, _)| *offset < first_left));
@@ -97,8 +98,13 @@ mod tests {
     }
 
     fn taken(queue: &mut Queue) -> Vec<(u32, Vec<u64>, u64)> {
-        let Some(Event::Records(batches)) = queue.take(|number| Partition { log: "a".into(), topic: "b".into(), number }) else { return vec![] };
-        batches.into_iter().map(|batch| (batch.partition.number, batch.unreadable.iter().map(|bad| bad.offset).collect(), batch.end)).collect()
+        let Some(Event::Records(batches)) = queue.take(|number| Partition { log: "a".into(), topic: "b".into(), number }) else {
+            return vec![];
+        };
+        batches
+            .into_iter()
+            .map(|batch| (batch.partition.number, batch.unreadable.iter().map(|bad| bad.offset).collect(), batch.end))
+            .collect()
     }
 
     #[test]

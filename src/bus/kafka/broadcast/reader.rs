@@ -224,7 +224,13 @@ impl Reader<'_> {
             let (start, end) = (unsigned(start), unsigned(end));
             let next = &mut self.next[number as usize];
             if !(start..=end).contains(next) {
-                error!(partition = number, position = *next, start, end, "the broadcast topic lost this node's position; going on at its end");
+                error!(
+                    partition = number,
+                    position = *next,
+                    start,
+                    end,
+                    "the broadcast topic lost this node's position; going on at its end"
+                );
                 *next = end;
                 self.shared.progress.next[number as usize].store(end, Ordering::Relaxed);
             }

@@ -60,7 +60,8 @@ fn set(raw: &mut RawRecord, name: &str, value: Option<&str>) {
 #[test]
 fn the_headers_are_those_that_were_promised() {
     let raw = raw(&Record::message(Arc::new(message())));
-    let headers: Vec<_> = raw.headers.iter().map(|(name, value)| (name.as_str(), str::from_utf8(value.as_deref().unwrap()).unwrap())).collect();
+    let headers: Vec<_> =
+        raw.headers.iter().map(|(name, value)| (name.as_str(), str::from_utf8(value.as_deref().unwrap()).unwrap())).collect();
     assert_eq!(
         headers,
         [
@@ -126,10 +127,11 @@ fn of_repeated_client_headers_the_first_counts_and_reserved_ones_never() {
     assert_eq!(*record.message.headers, [("color".into(), "red".into())]);
 }
 
+type Change = fn(&mut RawRecord);
+
 #[test]
 fn what_is_no_record_of_ours_has_a_reason() {
     let good = raw(&Record::message(Arc::new(message())));
-    type Change = fn(&mut RawRecord);
     let cases: [(&str, Change); 27] = [
         ("ce_specversion", |raw| set(raw, "ce_specversion", None)),
         ("ce_specversion", |raw| set(raw, "ce_specversion", Some("2.0"))),
@@ -141,7 +143,10 @@ fn what_is_no_record_of_ours_has_a_reason() {
         ("no key", |raw| raw.key = None),
         ("no key", |raw| raw.key = Some(Bytes::new())),
         ("key is no UTF-8", |raw| raw.key = Some(Bytes::from_static(b"/topic/\xff"))),
-        ("no destination", |raw| (raw.key, _) = (Some(Bytes::from_static(b"/topic/a*")), set(raw, "ce_subject", Some("/topic/a*")))),
+        ("no destination", |raw| {
+            raw.key = Some(Bytes::from_static(b"/topic/a*"));
+            set(raw, "ce_subject", Some("/topic/a*"));
+        }),
         // Another spelling of a private queue would be another key with an order of its own.
         ("no destination", |raw| raw.key = Some(Bytes::from_static(b"/user/%61lice/queue/x"))),
         ("ce_id", |raw| set(raw, "ce_id", None)),
@@ -167,7 +172,8 @@ fn what_is_no_record_of_ours_has_a_reason() {
         let reason = read(&bad, Topic::Broadcast).expect_err(word);
         assert!(reason.contains(word), "{word}: {reason}");
     }
-    let elsewhere = Place { partition: (partition_of(b"/topic/rooms.42", PARTITIONS) + 1) % PARTITIONS, ..place(b"/topic/rooms.42", Topic::Events) };
+    let elsewhere =
+        Place { partition: (partition_of(b"/topic/rooms.42", PARTITIONS) + 1) % PARTITIONS, ..place(b"/topic/rooms.42", Topic::Events) };
     assert!(decode(&View::of_raw(&good), elsewhere).unwrap_err().contains("partition"));
     let mut unnamed = View::of_raw(&good);
     unnamed.bad_names = true;
@@ -193,8 +199,9 @@ fn destinations() -> impl Strategy<Value = Destination> {
     let segment = "[a-zA-Z0-9_~:@!$&'()+,;=\u{e4}\u{fc}-]{1,12}";
     let plain = ("(topic|queue)", proptest::collection::vec(segment, 1..4), "[./]")
         .prop_map(|(kind, segments, mark)| Destination::parse(&format!("/{kind}/{}", segments.join(&mark))).unwrap());
-    let private = ("[^\\p{Cc}]{1,20}", segment)
-        .prop_map(|(user, queue)| Destination::user_queue(&UserName::new(&user).unwrap(), &Destination::parse(&format!("/queue/{queue}")).unwrap()));
+    let private = ("[^\\p{Cc}]{1,20}", segment).prop_map(|(user, queue)| {
+        Destination::user_queue(&UserName::new(&user).unwrap(), &Destination::parse(&format!("/queue/{queue}")).unwrap())
+    });
     prop_oneof![plain, private]
 }
 
@@ -231,11 +238,25 @@ prop_compose! {
 fn raws() -> impl Strategy<Value = RawRecord> {
     let bytes = || proptest::option::of(proptest::collection::vec(any::<u8>(), 0..60).prop_map(Bytes::from));
     let names = prop_oneof![
-        proptest::sample::select(vec!["ce_id", "ce_source", "ce_specversion", "ce_type", "ce_time", "ce_subject", "ce_sequence", "ce_epoch", "stomp_a"])
-            .prop_map(str::to_owned),
+        proptest::sample::select(vec![
+            "ce_id",
+            "ce_source",
+            "ce_specversion",
+            "ce_type",
+            "ce_time",
+            "ce_subject",
+            "ce_sequence",
+            "ce_epoch",
+            "stomp_a"
+        ])
+        .prop_map(str::to_owned),
         ".{0,20}"
     ];
-    (bytes(), bytes(), proptest::collection::vec((names, bytes()), 0..12)).prop_map(|(key, value, headers)| RawRecord { key, value, headers })
+    (bytes(), bytes(), proptest::collection::vec((names, bytes()), 0..12)).prop_map(|(key, value, headers)| RawRecord {
+        key,
+        value,
+        headers,
+    })
 }
 
 proptest! {

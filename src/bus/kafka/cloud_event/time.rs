@@ -39,7 +39,9 @@ mod tests {
 
     #[test]
     fn times_are_written_to_the_millisecond() {
-        for (ms, text) in [(0, "1970-01-01T00:00:00.000Z"), (1_795_262_854_120, "2026-11-21T12:07:34.120Z"), (LAST_MS, "9999-12-31T23:59:59.999Z")] {
+        for (ms, text) in
+            [(0, "1970-01-01T00:00:00.000Z"), (1_795_262_854_120, "2026-11-21T12:07:34.120Z"), (LAST_MS, "9999-12-31T23:59:59.999Z")]
+        {
             assert_eq!(rfc3339(ms), text);
             assert_eq!(parse(text), Some(ms));
         }

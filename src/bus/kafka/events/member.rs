@@ -106,7 +106,9 @@ impl Thread<'_> {
         }
         // At once, so that the consumer is told of as many as there are.
         let mut partitions = self.shared.partitions.lock();
-        found.into_iter().for_each(|assignment| partitions.found(assignment));
+        for assignment in found {
+            partitions.found(assignment);
+        }
         drop(partitions);
         self.shared.waker.wake();
     }
@@ -185,7 +187,8 @@ impl Thread<'_> {
         for (number, run, entry) in read {
             partitions.push(number, run, entry);
         }
-        let full: Vec<_> = self.flows.iter().filter(|(number, flow)| !flow.paused && partitions.is_full(**number)).map(|(number, _)| *number).collect();
+        let full: Vec<_> =
+            self.flows.iter().filter(|(number, flow)| !flow.paused && partitions.is_full(**number)).map(|(number, _)| *number).collect();
         drop(partitions);
         self.shared.waker.wake();
         self.pause(&full);
@@ -210,8 +213,7 @@ impl Thread<'_> {
         let timestamp_ms = message.timestamp().to_millis();
         let view = View::of(message);
         let log = &self.shared.log;
-        let place =
-            Place { topic: Topic::Events, partition: number, partitions: log.partitions, timestamp_ms, reserved: log.reserved };
+        let place = Place { topic: Topic::Events, partition: number, partitions: log.partitions, timestamp_ms, reserved: log.reserved };
         let content = decode(&view, place).map_err(|reason| Unreadable { offset, reason, raw: view.to_raw() });
         Some((number, run, Entry { offset, size: view.size(), timestamp_ms: timestamp_ms.unwrap_or(-1), content }))
     }
@@ -219,7 +221,10 @@ impl Thread<'_> {
     /// librdkafka went back to the log's beginning, since there was no record at the position any more nor beyond it:
     /// the log was made anew, or lost its end. Whoever owns the partition has to look at it again.
     fn lost(&mut self, number: u32, due: u64, offset: u64) {
-        error!(partition = number, due, offset, "the log of events does not reach the position that was read before; it is looked up again");
+        error!(
+            partition = number,
+            due, offset, "the log of events does not reach the position that was read before; it is looked up again"
+        );
         self.flows.remove(&number);
         self.pause(&[number]);
         self.shared.partitions.lock().lost(number);
@@ -247,7 +252,8 @@ impl Thread<'_> {
 
     fn resume(&mut self) {
         let partitions = self.shared.partitions.lock();
-        let room: Vec<_> = self.flows.iter().filter(|(number, flow)| flow.paused && partitions.has_room(**number)).map(|(number, _)| *number).collect();
+        let room: Vec<_> =
+            self.flows.iter().filter(|(number, flow)| flow.paused && partitions.has_room(**number)).map(|(number, _)| *number).collect();
         drop(partitions);
         self.change(&room, false);
     }

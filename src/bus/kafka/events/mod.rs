@@ -8,8 +8,8 @@ mod partitions;
 mod rebalance;
 
 use std::future::poll_fn;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 

@@ -76,7 +76,9 @@ async fn properties(admin: &Admin, of: &ResourceSpecifier<'_>) -> Result<BTreeMa
     let described: ConfigResource = match answers.into_iter().next() {
         Some(Ok(described)) => described,
         // Who may not look is not told; the rest can be checked all the same.
-        Some(Err(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)) | None => return Ok(BTreeMap::new()),
+        Some(Err(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)) | None => {
+            return Ok(BTreeMap::new());
+        }
         Some(Err(code)) => return Err(KafkaError::Refused(describe(code))),
     };
     Ok(described.entries.into_iter().filter(|entry| !entry.is_sensitive).filter_map(|entry| Some((entry.name, entry.value?))).collect())

@@ -80,7 +80,10 @@ mod tests {
             other.replication_factor = 1;
             other.properties.insert("retention.ms".into(), "5".into());
             let differences = wanted.differences(&other);
-            assert!(differences.len() == 2 && differences[0].contains("replication factor 1") && differences[1].contains("retention.ms 5"), "{differences:?}");
+            assert!(
+                differences.len() == 2 && differences[0].contains("replication factor 1") && differences[1].contains("retention.ms 5"),
+                "{differences:?}"
+            );
         }
     }
 
