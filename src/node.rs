@@ -9,16 +9,17 @@ use arc_swap::ArcSwap;
 
 use crate::auth::{AuthError, Issuer};
 use crate::broker::OutboxSettings;
-use crate::bus::{Audience, Bus, BusError, MemoryBus, MemoryBusSettings, Topic};
+use crate::bus::{Audience, Bus, BusError, BusState, KafkaBus, KafkaError, MemoryBus, MemoryBusSettings, Topic};
 use crate::channel::{Authentication, ChannelInterceptor, InboundChannel, RateLimit};
 use crate::consumers::{KeepOf, Partitions, RetentionSettings, broadcast, persistence, retention};
 use crate::edge::{Edge, EdgeSettings, Numbering};
 use crate::message::{Destination, UserName};
 use crate::policy::Policies;
-use crate::settings::{BadSettings, Checked, Mode, Settings};
+use crate::session::is_reserved;
+use crate::settings::{BadSettings, BusKind, BusSettings, Checked, Mode, Settings, StoreKind, StoreSettings};
 use crate::shutdown::Shutdown;
-use crate::store::{Keep, PartitionKey, SqliteStore, Store, StoreError};
-use crate::transport::{self, Connections, Development, Readiness, ServerSettings, Transport};
+use crate::store::{Keep, PartitionKey, PostgresStore, SqliteStore, Store, StoreError};
+use crate::transport::{self, Connections, Development, Hindrance, Readiness, ServerSettings, Transport};
 
 /// Tokens of development mode live so long.
 const DEVELOPMENT_TOKEN: Duration = Duration::from_hours(12);
@@ -38,6 +39,8 @@ pub enum StartError {
     Store(#[source] StoreError),
     #[error("the bus can't be read: {0}")]
     Bus(#[from] BusError),
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
     #[error("no tokens can be made for development: {0}")]
     Issuer(#[from] AuthError),
 }
@@ -50,6 +53,7 @@ pub struct Node {
     shutdown: Shutdown,
     readiness: Readiness,
     connections: Connections,
+    bus: Arc<dyn Bus>,
     store: Arc<dyn Store>,
 }
 
@@ -71,8 +75,9 @@ impl Node {
         let listener = transport::bind(settings.server.address()).map_err(|error| StartError::Listen(settings.server.address(), error))?;
         let address = listener.local_addr().map_err(|error| StartError::Listen(settings.server.address(), error))?;
 
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.store.sqlite).await.map_err(StartError::Store)?);
-        let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new(MemoryBusSettings::default()));
+        let name = settings.node.name();
+        let store = open_store(&settings.store).await?;
+        let bus = open_bus(&settings.bus, &name, &shutdown).await?;
         let edge = Edge::new(Arc::clone(&store), numbering(&bus), shutdown.clone(), EdgeSettings::default());
 
         // In this order: what is stored from now on must find its way to the edge.
@@ -89,10 +94,9 @@ impl Node {
         let rate_limit = Arc::new(RateLimit::new(&settings.rate_limit, Arc::clone(&policies)));
         shutdown.spawn_essential("rate-limit", forget_idle(Arc::clone(&rate_limit), shutdown.clone()));
         let authentication = Authentication::new(Arc::new(checked.verifier));
-        let channel = InboundChannel::new(authentication, rate_limit, policies, interceptors, bus, edge);
+        let channel = InboundChannel::new(authentication, rate_limit, policies, interceptors, Arc::clone(&bus), edge);
 
-        let (readiness, connections) =
-            (Readiness::new(Arc::new(move || partitions.are_refused().then_some("log-refused"))), Connections::default());
+        let (readiness, connections) = (Readiness::new(hindrance(&bus, partitions)), Connections::default());
         let transport = Transport {
             server: settings.server.clone(),
             session: Arc::new(settings.session),
@@ -109,8 +113,8 @@ impl Node {
         let serving = transport::serve(listener, router, settings.server.max_connections, head_timeout, shutdown.clone());
         shutdown.spawn_essential("listener", serving);
         readiness.set_ready();
-        tracing::info!(%address, mode = ?settings.mode, "ready");
-        Ok(Self { address, server: settings.server, shutdown, readiness, connections, store })
+        tracing::info!(node = name, %address, mode = ?settings.mode, "ready");
+        Ok(Self { address, server: settings.server, shutdown, readiness, connections, bus, store })
     }
 
     /// Where it listens.
@@ -127,6 +131,7 @@ impl Node {
         let connections = self.connections.clone();
         self.shutdown.spawn("drain", async move { connections.drain(spread).await });
         let drained = self.shutdown.drain(spread + AFTER_DRAIN).await;
+        self.bus.close().await;
         self.store.close().await;
         if let Some(part) = self.shutdown.failed() {
             tracing::error!(part, "stopped because a part of the node ended");
@@ -135,6 +140,30 @@ impl Node {
         tracing::info!("stopped");
         drained.stuck == 0
     }
+}
+
+async fn open_store(settings: &StoreSettings) -> Result<Arc<dyn Store>, StartError> {
+    Ok(match settings.kind {
+        StoreKind::Sqlite => Arc::new(SqliteStore::open(&settings.sqlite).await.map_err(StartError::Store)?),
+        StoreKind::Postgres => Arc::new(PostgresStore::open(&settings.postgres).await.map_err(StartError::Store)?),
+    })
+}
+
+async fn open_bus(settings: &BusSettings, node: &str, shutdown: &Shutdown) -> Result<Arc<dyn Bus>, StartError> {
+    Ok(match settings.kind {
+        BusKind::Memory => Arc::new(MemoryBus::new(MemoryBusSettings::default())),
+        BusKind::Kafka => Arc::new(KafkaBus::connect(&settings.kafka, node, is_reserved, shutdown).await?),
+    })
+}
+
+/// Why this node should be given no clients now. The store is no reason: while it is away SENDs are accepted and wait.
+fn hindrance(bus: &Arc<dyn Bus>, partitions: Partitions) -> Hindrance {
+    let bus = Arc::clone(bus);
+    Arc::new(move || match bus.state() {
+        BusState::NotReady(why) => Some(why),
+        BusState::Ready if partitions.are_refused() => Some("log-refused"),
+        BusState::Ready => None,
+    })
 }
 
 /// The store speaks of partitions as the bus does, and neither knows the other.

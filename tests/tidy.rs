@@ -74,11 +74,13 @@ fn dependencies_are_not_below_the_versions_known_to_be_safe() {
             assert!(numbers(version) >= numbers(least), "{name} {version} is locked; at least {least} is safe");
         }
     }
-    for (name, reason) in
-        [("rsa", "RUSTSEC-2023-0071: its timing leaks the key"), ("openssl-sys", "one TLS, rustls"), ("native-tls", "one TLS, rustls")]
-    {
+    for (name, reason) in [("rsa", "RUSTSEC-2023-0071: its timing leaks the key"), ("native-tls", "one TLS, rustls")] {
         assert!(!locked.contains_key(name), "{name} is in Cargo.lock: {reason}");
     }
+    // librdkafka speaks TLS through OpenSSL only; the feature `kafka-tls` turns that on, and nothing else may.
+    let using = text("Cargo.lock").split("[[package]]").filter(|package| package.contains("\"openssl-sys\",")).count();
+    assert_eq!(using, 1, "openssl-sys is for rdkafka-sys only: one TLS, rustls");
+    assert!(text("Cargo.toml").contains("kafka-tls = [\"rdkafka/ssl\"]") && !text("Cargo.toml").contains("default = ["));
 }
 
 #[test]

@@ -298,6 +298,7 @@ pub(super) async fn wait(pause: &mut Duration) {
 }
 
 /// What became of a message.
+#[derive(Clone, Copy)]
 pub(super) enum Fate {
     Appended(Appended),
     /// It can never be stored.

@@ -21,7 +21,7 @@ pub(super) async fn append(worker: &mut Worker, batch: &Batch) -> Result<Vec<(Ar
     }
     let mut fates = Vec::with_capacity(batch.records.len());
     // The last of them is next.
-    let mut ranges = vec![0..batch.records.len()];
+    let mut ranges: Vec<_> = std::iter::once(0..batch.records.len()).collect();
     while let Some(range) = ranges.pop() {
         let piece = piece(worker, batch, range.clone());
         let appended = worker.until_done("append", || worker.store.append(piece.clone())).await?;

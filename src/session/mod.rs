@@ -30,6 +30,7 @@ pub use delivery::render;
 pub use error::ProtocolError;
 pub use heart_beat::HeartBeats;
 pub use request::{Connect, From, Request, Send, Subscribe};
+pub use reserved::is_reserved;
 pub use settings::SessionSettings;
 pub use timers::{Due, Timers};
 

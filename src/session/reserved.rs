@@ -34,6 +34,7 @@ const RESERVED: [&str; 25] = [
     "message",
 ];
 
-pub(super) fn is_reserved(name: &str) -> bool {
+/// Whether a sender's header of this name is dropped.
+pub fn is_reserved(name: &str) -> bool {
     RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{LogSettings, Mode, Settings, StoreSettings};
+use super::{BusKind, LogSettings, Mode, NodeSettings, Settings, StoreKind, StoreSettings};
 use crate::auth::{AuthError, Issuer, TokenVerifier};
 use crate::message::HumanDuration;
 use crate::policy::{Policies, PolicyError};
@@ -90,8 +90,40 @@ impl Settings {
             let sentence = "\"*\" lets every page use its visitors' cookies, so auth.cookie can't be set with it.";
             wrong.push(Wrong::new(format!("server.allowed_origins[{index}]"), sentence));
         }
+        wrong.extend(self.cluster_wrong());
         wrong.extend(self.store.wrong());
         wrong.extend(self.log.wrong());
+        wrong
+    }
+}
+
+impl Settings {
+    /// What a cluster needs, and one process must not have.
+    fn cluster_wrong(&self) -> Vec<Wrong> {
+        let mut wrong = Vec::new();
+        if !self.node.is_good() {
+            wrong.push(Wrong::new("node.id", format!("It has letters, digits and - . _, and at most {} of them.", NodeSettings::MAX_ID)));
+        }
+        match (self.bus.kind, self.store.kind) {
+            (BusKind::Kafka, StoreKind::Sqlite) => {
+                wrong.push(Wrong::new(
+                    "store.kind",
+                    "A file can't be shared by several nodes: with bus.kind = \"kafka\" it is \"postgres\".",
+                ));
+            }
+            (BusKind::Memory, StoreKind::Postgres) => {
+                let sentence =
+                    "A bus in memory is for one process, whose store is \"sqlite\"; with bus.kind = \"kafka\" it is \"postgres\".";
+                wrong.push(Wrong::new("store.kind", sentence));
+            }
+            (BusKind::Memory, StoreKind::Sqlite) | (BusKind::Kafka, StoreKind::Postgres) => {}
+        }
+        if self.bus.kind == BusKind::Kafka {
+            wrong.extend(self.bus.kafka.problems().into_iter().map(|(key, sentence)| Wrong::new(format!("bus.kafka.{key}"), sentence)));
+        }
+        if self.store.kind == StoreKind::Postgres {
+            wrong.extend(self.store.postgres.wrong().map(|(key, sentence)| Wrong::new(format!("store.postgres.{key}"), sentence)));
+        }
         wrong
     }
 }

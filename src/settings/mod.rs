@@ -15,6 +15,6 @@ mod written;
 
 pub use check::{BadSettings, Checked, Wrong};
 pub use load::{environment, load, load_text};
-pub use node::{DEFAULT_FILE, DEVELOPMENT, LogSettings, Mode, Settings, StoreSettings};
+pub use node::{BusKind, BusSettings, DEFAULT_FILE, DEVELOPMENT, LogSettings, Mode, NodeSettings, Settings, StoreKind, StoreSettings};
 pub use problem::{Problem, SettingsError};
 pub use written::Written;

@@ -9,11 +9,12 @@ use super::load::load_source;
 use super::problem::Source;
 use super::{SettingsError, Written};
 use crate::auth::AuthSettings;
+use crate::bus::KafkaSettings;
 use crate::channel::RateLimitSettings;
 use crate::message::HumanDuration;
 use crate::policy::{ApplicationSettings, DestinationSettings, Refusals};
 use crate::session::SessionSettings;
-use crate::store::SqliteSettings;
+use crate::store::{PostgresSettings, SqliteSettings};
 use crate::telemetry::LogFormat;
 use crate::transport::ServerSettings;
 
@@ -48,6 +49,10 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// How fast users may SEND.
     pub rate_limit: RateLimitSettings,
+    /// Which node of the cluster this is.
+    pub node: NodeSettings,
+    /// What carries messages between nodes.
+    pub bus: BusSettings,
     /// Where messages are kept.
     pub store: StoreSettings,
     /// What the node says of itself, on standard error.
@@ -60,10 +65,79 @@ pub struct Settings {
     pub applications: Vec<ApplicationSettings>,
 }
 
+/// Which node of the cluster this is.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeSettings {
+    /// Its name, for people and for Kafka's tools: letters, digits and `-._`, at most 64, each node its own. Without one it
+    /// is the host's name with four random hex digits, new at each start.
+    pub id: Option<String>,
+}
+
+impl NodeSettings {
+    pub const MAX_ID: usize = 64;
+
+    /// The name that was set, or one for this start.
+    pub fn name(&self) -> String {
+        if let Some(id) = &self.id {
+            return id.clone();
+        }
+        let host = gethostname::gethostname();
+        let mut host: String = host.to_string_lossy().chars().map(|letter| if is_of_name(letter) { letter } else { '-' }).collect();
+        host.truncate(Self::MAX_ID - 5);
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        format!("{host}-{}", &random[..4])
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        self.id.as_ref().is_none_or(|id| !id.is_empty() && id.len() <= Self::MAX_ID && id.chars().all(is_of_name))
+    }
+}
+
+fn is_of_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "-._".contains(letter)
+}
+
+/// What carries messages between nodes.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BusSettings {
+    /// One process, or a cluster.
+    pub kind: BusKind,
+    /// How a cluster's nodes reach Kafka; for `kind = "kafka"`.
+    pub kafka: KafkaSettings,
+}
+
+/// Which bus it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BusKind {
+    /// This process alone; nothing is lost with it.
+    #[default]
+    Memory,
+    /// As many nodes as there are; the store is PostgreSQL.
+    Kafka,
+}
+
+/// Which store it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// A file of this node; for one process.
+    #[default]
+    Sqlite,
+    /// A server that all nodes share.
+    Postgres,
+}
+
 /// Where messages are kept, and for how long what is remembered.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
+    /// A file, or a server that all nodes share.
+    pub kind: StoreKind,
+    /// The server of a cluster; for `kind = "postgres"`.
+    pub postgres: PostgresSettings,
     /// The database file of a single node.
     pub sqlite: SqliteSettings,
     /// A SEND with an `idempotency-key` that was used within this time is a retry, whatever became of the message since.
@@ -75,6 +149,8 @@ pub struct StoreSettings {
 impl Default for StoreSettings {
     fn default() -> Self {
         Self {
+            kind: StoreKind::default(),
+            postgres: PostgresSettings::default(),
             sqlite: SqliteSettings::default(),
             idempotency_window: HumanDuration::from_secs(24 * 3600),
             retention_interval: HumanDuration::from_secs(60),

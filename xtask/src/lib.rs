@@ -5,8 +5,11 @@
 
 pub mod chaos;
 mod clients;
+pub mod cluster;
 mod command;
 mod counts;
+mod dockerfile;
+pub mod image;
 mod node;
 mod process;
 mod report;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{chaos, test};
+use xtask::{chaos, cluster, image, test};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "What CI runs, and what a developer types")]
@@ -12,7 +12,7 @@ struct Arguments {
     task: Task,
 }
 
-// Each task is a module of the library; `cluster` and `bench` become lines here when they exist.
+// Each task is a module of the library; `bench` becomes a line here when it exists.
 #[derive(Subcommand)]
 enum Task {
     /// Run the tests; the last line is `N passed, N failed, N skipped`.
@@ -27,6 +27,14 @@ enum Task {
         #[arg(long, required = true)]
         quick: bool,
     },
+    /// Run what deploy/compose.yaml describes as local processes, until Ctrl-C.
+    Cluster {
+        /// How many nodes, instead of as many as the file says.
+        #[arg(long)]
+        nodes: Option<usize>,
+    },
+    /// Run the commands by which deploy/Dockerfile builds, in a folder with what it copies; takes long.
+    Image,
 }
 
 fn main() -> ExitCode {
@@ -34,5 +42,7 @@ fn main() -> ExitCode {
         Task::Test { fast: true } => test::fast(),
         Task::Test { fast: false } => test::all(),
         Task::Chaos { .. } => chaos::quick(),
+        Task::Image => image::run(),
+        Task::Cluster { nodes } => cluster::run(nodes),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::clients;
 use crate::command::cargo;
 use crate::counts::Counts;
-use crate::report::Report;
+use crate::report::{Report, succeeded};
 use crate::services;
 
 /// With nothing built before, on two busy cores.
@@ -48,6 +48,12 @@ pub fn all() -> ExitCode {
         clients::run(&mut report, &node, &browser);
     }
     report.finish(true)
+}
+
+/// Builds the node, and where it is.
+pub(crate) fn build_node() -> anyhow::Result<PathBuf> {
+    let mut build = cargo(&["build", "--package", "footfall", "--bin", "footfall", "--message-format=json-render-diagnostics"]);
+    node_binary(&succeeded(&mut build, BUILD, false)?)
 }
 
 /// Where cargo put the node.

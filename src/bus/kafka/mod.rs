@@ -13,6 +13,7 @@ mod health;
 mod log;
 mod marks;
 mod monitor;
+mod positions;
 mod producer;
 mod room;
 mod settings;

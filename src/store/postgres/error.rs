@@ -51,8 +51,8 @@ fn verdict(code: &str) -> Verdict {
         "55P03" | "25P03" | "25006" | "23505" => Verdict::Passing,
         // An index entry that is too long, as of a name: no server will ever take it.
         "54000" => Verdict::Rejected,
-        // The database is not there.
-        "3D000" => Verdict::Refused,
+        // The database is not there, or no schema of it.
+        "3D000" | "3F000" => Verdict::Refused,
         // A table or a function is not there, but rights are not the reason.
         "42P01" | "42703" | "42883" => Verdict::Unexpected,
         _ => match code.get(..2) {
@@ -79,7 +79,7 @@ mod tests {
         for code in ["22021", "22P05", "22003", "23502", "23514", "54000"] {
             assert_eq!(verdict(code), Verdict::Rejected, "{code}");
         }
-        for code in ["28P01", "28000", "42501", "3D000"] {
+        for code in ["28P01", "28000", "42501", "3D000", "3F000"] {
             assert_eq!(verdict(code), Verdict::Refused, "{code}");
         }
         for code in ["XX001", "42P01", "25P02", "54001", "", "é"] {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection};
+use sqlx::migrate::{Migration, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::{Connection, PgConnection, Row};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
@@ -65,8 +66,27 @@ async fn attempt(options: &PgConnectOptions, session: &Arc<str>) -> Result<(), S
 
 /// One node at a time, by an advisory lock that sqlx takes; the next finds nothing left to do.
 async fn change(connection: &mut PgConnection) -> Result<(), StoreError> {
-    let done = migrator(&MIGRATIONS).run_direct(None, connection, false).await;
+    let migrator = migrator(&MIGRATIONS);
+    // Asked first, since even a table that is there can't be made by who may make none, or on a standby.
+    if is_up_to_date(connection, &migrator).await? {
+        return Ok(());
+    }
+    let done = migrator.run_direct(None, connection, false).await;
     done.map_err(|error| refusal(error, &MIGRATIONS, "the database", failed))
+}
+
+async fn is_up_to_date(connection: &mut PgConnection, migrator: &Migrator) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT to_regclass($1) IS NOT NULL").bind(&*migrator.table_name).fetch_one(&mut *connection).await;
+    if !row.and_then(|row| row.try_get::<bool, _>(0)).map_err(failed)? {
+        return Ok(false);
+    }
+    let applied = sqlx::query("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all(connection).await;
+    let applied = applied.map_err(failed)?;
+    let same = |(row, migration): (&PgRow, &Migration)| -> Result<bool, sqlx::Error> {
+        Ok(row.try_get::<i64, _>(0)? == migration.version && row.try_get::<&[u8], _>(1)? == &*migration.checksum)
+    };
+    let all_same = applied.iter().zip(migrator.iter()).map(same).try_fold(true, |all, one| one.map(|one| all && one));
+    Ok(applied.len() == migrator.iter().count() && all_same.map_err(failed)?)
 }
 
 /// For people: no user, no password.

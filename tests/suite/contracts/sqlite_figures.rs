@@ -15,12 +15,12 @@ use footfall::store::{PageLimit, SqliteSettings, SqliteStore, Store};
 
 use super::store::{Writer, message_with, topic};
 
-fn batch(size: usize, body: usize) -> Vec<Arc<Message>> {
-    let one = |n: usize| message_with(&topic(&format!("rooms.{}", n % 50)), new_id(), 1_000, Bytes::from(vec![b'x'; body]));
+pub(crate) fn batch(name: &str, size: usize, body: usize) -> Vec<Arc<Message>> {
+    let one = |n: usize| message_with(&topic(&format!("{name}.{}", n % 50)), new_id(), 1_000, Bytes::from(vec![b'x'; body]));
     (0..size).map(one).collect()
 }
 
-fn percentiles(what: &str, mut times: Vec<Duration>) {
+pub(crate) fn percentiles(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let at = |percent: usize| times[(times.len() - 1) * percent / 100];
     println!("{what}: p50 {:?}, p99 {:?} of {}", at(50), at(99), times.len());
@@ -45,7 +45,7 @@ async fn figures() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings).await.unwrap());
     for (size, body, times) in [(500, 160, 60), (500, 2_000, 20), (1, 160, 1_000)] {
         let mut log = Writer::claim(&store, 0).await;
-        let batches: Vec<_> = (0..times).map(|_| batch(size, body)).collect();
+        let batches: Vec<_> = (0..times).map(|_| batch("rooms", size, body)).collect();
         let mut took = Vec::new();
         let begun = Instant::now();
         for batch in &batches {
@@ -63,7 +63,7 @@ async fn figures() {
             tokio::spawn(async move {
                 let mut log = Writer::claim(&store, number).await;
                 for _ in 0..250 {
-                    log.append(&batch(1, 160)).await;
+                    log.append(&batch("rooms", 1, 160)).await;
                 }
             })
         })

@@ -24,13 +24,20 @@ const PROBE: Duration = Duration::from_secs(1);
 const LAST_LINES: usize = 40;
 
 /// A command that can be given again for each start.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
     /// The user and group to run as, if not ours.
     pub(crate) account: Option<(u32, u32)>,
+}
+
+impl std::fmt::Debug for Launch {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The environment of a node holds secrets.
+        out.debug_struct("Launch").field("program", &self.program).field("arguments", &self.arguments).finish_non_exhaustive()
+    }
 }
 
 impl Launch {

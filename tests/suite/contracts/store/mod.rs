@@ -160,10 +160,10 @@ impl Writer {
     }
 }
 
-fn sequences(messages: &[Arc<Message>]) -> Vec<u64> {
+pub(crate) fn sequences(messages: &[Arc<Message>]) -> Vec<u64> {
     messages.iter().map(|message| message.position.unwrap().sequence).collect()
 }
 
-fn many(destination: &Destination, count: usize) -> Vec<Arc<Message>> {
+pub(crate) fn many(destination: &Destination, count: usize) -> Vec<Arc<Message>> {
     (0..count).map(|_| message(destination)).collect()
 }

@@ -1,5 +1,7 @@
 //! What the binary can be told to do.
 
+mod cluster;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,7 +34,16 @@ enum Command {
     /// Run a node (what happens without a command).
     Run,
     /// Say what is wrong with the settings, with line and suggestion.
-    Check,
+    Check {
+        /// Ask Kafka and PostgreSQL too, and say what of them is not as the settings need it.
+        #[arg(long)]
+        connect: bool,
+    },
+    /// Kafka's topics.
+    Topics {
+        #[command(subcommand)]
+        command: Topics,
+    },
     /// Print a token that this broker accepts.
     Token {
         /// Whom it is for.
@@ -52,11 +63,24 @@ enum Command {
     Schema,
 }
 
+#[derive(Debug, Subcommand)]
+enum Topics {
+    /// Make the topics that are missing, as the settings say; what exists is not changed.
+    Create,
+    /// Accept the events topic as it is now, where it is not the one that the store was filled from: it was made anew, or
+    /// is in another cluster. What was not stored by then is lost; numbering goes on.
+    Adopt,
+}
+
 /// Does what was asked.
 pub fn main(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command.unwrap_or(Command::Run) {
         Command::Run => run(arguments.config.as_deref()),
-        Command::Check => check(arguments.config.as_deref()),
+        Command::Check { connect } => check(arguments.config.as_deref(), connect),
+        Command::Topics { command: Topics::Create } => {
+            cluster::create(&read(arguments.config.as_deref(), DevelopmentKey::ForNow)?.settings)
+        }
+        Command::Topics { command: Topics::Adopt } => cluster::adopt(&read(arguments.config.as_deref(), DevelopmentKey::ForNow)?.settings),
         Command::Token { user, roles, claims, lifetime } => token(arguments.config.as_deref(), &user, &roles, &claims, &lifetime),
         Command::Schema => print(&serde_json::to_string_pretty(&schemars::schema_for!(Settings))?),
     }
@@ -92,10 +116,11 @@ fn greet(node: &Node, path: &str) -> Result<ExitCode> {
     ))
 }
 
-fn check(config: Option<&Path>) -> Result<ExitCode> {
+fn check(config: Option<&Path>, connect: bool) -> Result<ExitCode> {
     let settings = read(config, DevelopmentKey::ForNow)?.settings;
     let (mode, destinations, applications) = (settings.mode, settings.destinations.len(), settings.applications.len());
-    print(&format!("The settings are good: {mode:?} mode, {destinations} destinations, {applications} applications."))
+    print(&format!("The settings are good: {mode:?} mode, {destinations} destinations, {applications} applications."))?;
+    if connect { cluster::check(&settings) } else { Ok(ExitCode::SUCCESS) }
 }
 
 fn token(config: Option<&Path>, user: &str, roles: &[String], claims: &[String], lifetime: &str) -> Result<ExitCode> {

@@ -1,0 +1,129 @@
+//! What a cluster's operator asks of Kafka and PostgreSQL before nodes run, or when a log was made anew.
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::print;
+use crate::bus::{self, Assignment, Bus, KafkaBus, Partition, TopicState, Weight};
+use crate::consumers::other_log;
+use crate::session::is_reserved;
+use crate::settings::{BusKind, Settings, StoreKind};
+use crate::shutdown::Shutdown;
+use crate::store::{Owner, PartitionKey, PostgresStore, SqliteStore, Store, StoreError};
+
+/// How long a command waits for one partition.
+const PARTITION: Duration = Duration::from_secs(30);
+const CHECK: Duration = Duration::from_secs(10);
+
+/// `footfall topics create`.
+pub(super) fn create(settings: &Settings) -> Result<ExitCode> {
+    needs_kafka(settings)?;
+    let reports = in_runtime(bus::create_topics(&settings.bus.kafka))??;
+    for report in &reports {
+        let state = match report.state {
+            TopicState::Created => "created",
+            TopicState::Existed => "is there",
+        };
+        print(&format!("{} {state}", report.topic))?;
+        for difference in &report.differences {
+            print(&format!("  warning: {difference}"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `footfall check --connect`.
+pub(super) fn check(settings: &Settings) -> Result<ExitCode> {
+    let mut worst = Weight::Note;
+    if settings.bus.kind == BusKind::Kafka {
+        for finding in in_runtime(bus::check_topics(&settings.bus.kafka))? {
+            let word = match finding.weight {
+                Weight::Note => "Kafka",
+                Weight::Warning => "Kafka: warning",
+                Weight::Error => "Kafka: error",
+            };
+            print(&format!("{word}: {finding}"))?;
+            worst = worst.max(finding.weight);
+        }
+    }
+    let reached = in_runtime(async {
+        let store = open_store(settings).await?;
+        let answer = timeout(CHECK, store.check()).await.context("no answer in time")?;
+        store.close().await;
+        answer.map_err(anyhow::Error::from)
+    })?;
+    match reached {
+        Ok(()) => print("The store can be used.")?,
+        Err(error) => {
+            worst = Weight::Error;
+            print(&format!("The store: error: {error:#}"))?
+        }
+    };
+    Ok(if worst == Weight::Error { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// `footfall topics adopt`.
+pub(super) fn adopt(settings: &Settings) -> Result<ExitCode> {
+    needs_kafka(settings)?;
+    in_runtime(async {
+        let store = open_store(settings).await?;
+        let shutdown = Shutdown::new();
+        let bus = KafkaBus::connect(&settings.bus.kafka, "adopt", is_reserved, &shutdown).await?;
+        let mut adopted = 0;
+        for assignment in bus.positions().await? {
+            let Partition { log, topic, number } = &assignment.partition;
+            let one = adopt_one(&bus, store.as_ref(), &assignment);
+            match timeout(PARTITION, one).await.with_context(|| format!("partition {number} of {topic} did not answer in time"))?? {
+                None => print(&format!("{topic} {number} is the log that the store was filled from"))?,
+                Some((why, next)) => {
+                    adopted += 1;
+                    print(&format!("{topic} {number} adopted in cluster {log}, from offset {next}: {why}"))?
+                }
+            };
+        }
+        shutdown.drain(Duration::ZERO).await;
+        bus.close().await;
+        store.close().await;
+        print(&format!("{adopted} partitions adopted."))
+    })?
+}
+
+/// Why and from where the partition was adopted, if it had to be. A node that owns it loses it for a moment.
+async fn adopt_one(bus: &dyn Bus, store: &dyn Store, assignment: &Assignment) -> Result<Option<(String, u64)>> {
+    let Partition { log, topic, number } = &assignment.partition;
+    let key = PartitionKey { log: Arc::clone(log), topic: Arc::clone(topic), number: *number };
+    let why = match store.claim(key.clone(), Owner(Uuid::new_v4())).await {
+        Ok(claim) => other_log(bus, assignment, &claim).await,
+        Err(error @ StoreError::OtherLog(_)) => Some(error.to_string()),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(why) = why else { return Ok(None) };
+    let next = assignment.committed.unwrap_or(0).max(assignment.log_start).min(assignment.log_end);
+    store.adopt(key, next).await?;
+    Ok(Some((why, next)))
+}
+
+async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>> {
+    Ok(match settings.store.kind {
+        StoreKind::Sqlite => Arc::new(SqliteStore::open(&settings.store.sqlite).await?),
+        StoreKind::Postgres => Arc::new(PostgresStore::open(&settings.store.postgres).await?),
+    })
+}
+
+fn needs_kafka(settings: &Settings) -> Result<()> {
+    if settings.bus.kind != BusKind::Kafka {
+        bail!("There are topics only with bus.kind = \"kafka\"; these settings say that it is \"memory\".");
+    }
+    Ok(())
+}
+
+fn in_runtime<T>(future: impl Future<Output = T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("no runtime")?;
+    Ok(runtime.block_on(future))
+}
