@@ -44,7 +44,10 @@ impl Backend {
 
 const DESTINATION: &str = "/topic/rooms.1";
 
-fn event<'a>(id: &'a str) -> Vec<(&'a str, &'a str)> {
+/// A key, the headers, and where it goes if not by its key.
+type Poison<'a> = (Option<&'a str>, Vec<(&'a str, &'a str)>, Option<u32>);
+
+fn event(id: &str) -> Vec<(&str, &str)> {
     vec![
         ("ce_specversion", "1.0"),
         ("ce_id", id),
@@ -86,19 +89,19 @@ async fn poison_has_a_reason_and_its_neighbours_come_through() {
     let backend = Backend::new(&settings.brokers, format!("{}.events", settings.prefix));
     let right = bus.partition_of(&room(1)).number;
     let wrong = (right + 1) % 4;
-    let poison: [(&str, Option<&str>, Vec<(&str, &str)>, Option<u32>); 8] = [
-        ("ce_specversion", Some(DESTINATION), vec![], None),
-        ("of a version", Some(DESTINATION), with("1", "ce_type", "footfall.message.v2"), None),
-        ("ce_type", Some(DESTINATION), with("1", "ce_type", "com.example.paid"), None),
-        ("ce_subject", Some(DESTINATION), with("1", "ce_subject", "/topic/rooms.2"), None),
-        ("no key", None, event("1"), Some(right)),
-        ("partition", Some(DESTINATION), event("1"), Some(wrong)),
-        ("no destination", Some("rooms.1"), with("1", "ce_subject", "rooms.1"), Some(right)),
-        ("answers", Some(DESTINATION), with("1", "ce_type", "footfall.known.v1"), None),
+    let poison: [(&str, Poison<'_>); 8] = [
+        ("ce_specversion", (Some(DESTINATION), vec![], None)),
+        ("of a version", (Some(DESTINATION), with("1", "ce_type", "footfall.message.v2"), None)),
+        ("ce_type", (Some(DESTINATION), with("1", "ce_type", "com.example.paid"), None)),
+        ("ce_subject", (Some(DESTINATION), with("1", "ce_subject", "/topic/rooms.2"), None)),
+        ("no key", (None, event("1"), Some(right))),
+        ("partition", (Some(DESTINATION), event("1"), Some(wrong))),
+        ("no destination", (Some("rooms.1"), with("1", "ce_subject", "rooms.1"), Some(right))),
+        ("answers", (Some(DESTINATION), with("1", "ce_type", "footfall.known.v1"), None)),
     ];
     let mut expected = Vec::new();
     let mut ids = Vec::new();
-    for (number, (word, key, headers, partition)) in poison.iter().enumerate() {
+    for (number, (word, (key, headers, partition))) in poison.iter().enumerate() {
         let id = format!("good-{number}");
         backend.produce(Some(DESTINATION), &event(&id), None).await;
         ids.push(foreign_id("/billing", &room(1), &id));
@@ -156,7 +159,9 @@ async fn a_backends_record_becomes_a_message() {
     Backend::new(&settings.brokers, format!("{}.events", settings.prefix)).produce(Some(DESTINATION), &event("7"), None).await;
     let mut consumer = bus.subscribe(Topic::Events, Audience::OneNode).await.unwrap();
     let Event::Assigned(assigned) = next(consumer.as_mut()).await else { panic!("an assignment first") };
-    assigned.iter().for_each(|assignment| consumer.start(&assignment.partition, 0));
+    for assignment in assigned {
+        consumer.start(&assignment.partition, 0);
+    }
     let Event::Records(batches) = next(consumer.as_mut()).await else { panic!("a record") };
     let message = &batches[0].records[0].1.message;
     assert_eq!((message.id, &message.sender), (foreign_id("/billing", &room(1), "7"), &None));

@@ -23,7 +23,7 @@ use xtask::services::{Port, Postgres, PostgresOptions, scratch};
 
 use super::postgres::PostgresHome;
 use super::store::{Home, Writer, many, message, message_with, partition, sequences, topic};
-use crate::durability::random::Random;
+use crate::support::random::Random;
 use crate::support::servers;
 
 /// What every call may take, and what a busy machine adds.
