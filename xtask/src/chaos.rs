@@ -9,10 +9,15 @@ use crate::report::Report;
 
 const KILLS: Duration = Duration::from_mins(20);
 
-/// Tier 2: 200 kills of a whole node under load, and 200 of its store.
+/// Tier 2: 200 kills of a whole node under load, 200 of its store, and all faults of a cluster that tests know.
 pub fn quick() -> ExitCode {
     let mut report = Report::default();
-    for (name, filter) in [("nodes killed under load", "durability::"), ("stores killed while they write", "sqlite_kill::")] {
+    let subjects = [
+        ("nodes killed under load", "durability::"),
+        ("stores killed while they write", "sqlite_kill::"),
+        ("faults of a cluster", "cluster::"),
+    ];
+    for (name, filter) in subjects {
         let mut tests = cargo(&["test", "--package", "footfall", "--test", "suite", "--", "--nocapture", filter]);
         report.tests(name, tests.env("FOOTFALL_TIER", "2"), KILLS, Counts::of_cargo);
     }

@@ -42,7 +42,11 @@ pub fn all() -> ExitCode {
     // The same artifacts as the tests', node included: with other features or another profile all would be built twice.
     let mut build = cargo(&["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]);
     let Some(messages) = report.read("build", &mut build, BUILD) else { return report.finish(true) };
-    report.tests("tests in Rust", &mut cargo(&["test", "--workspace", "--no-fail-fast"]), TESTS, Counts::of_cargo);
+    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast", "--", "--skip", "cluster::"]);
+    report.tests("tests in Rust", &mut tests, TESTS, Counts::of_cargo);
+    // By themselves: they measure times, and on a machine that other tests keep busy these say nothing.
+    let mut faults = cargo(&["test", "--package", "footfall", "--test", "suite", "--", "--nocapture", "cluster::"]);
+    report.tests("faults of a cluster", &mut faults, TESTS, Counts::of_cargo);
 
     if let Some(node) = report.step("node binary", || node_binary(&messages)) {
         clients::run(&mut report, &node, &browser);

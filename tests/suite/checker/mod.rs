@@ -5,6 +5,7 @@ mod planted;
 mod rows;
 mod senders;
 mod subscribers;
+mod timings;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use footfall::message::{Close, Code, Position};
 use uuid::Uuid;
 
+pub(crate) use self::timings::{caught_up, most_reconnects, stall};
 use crate::driver::{Heads, Log, What};
 
 /// What a run left behind.
@@ -95,17 +97,6 @@ pub(crate) fn check(run: &Run) -> Verdict {
     judge.subscribers(run);
     judge.words(&run.logs);
     judge.verdict
-}
-
-/// C8: how long after `since` the last delivery came that was late, which is more than `tolerance` after its message's
-/// RECEIPT. From then on the lag was 0. Zero if none was late.
-pub(crate) fn caught_up(logs: &[Log], since: Duration, tolerance: Duration) -> Duration {
-    let receipts: HashMap<Uuid, Duration> = sent(logs).into_iter().filter_map(|(id, sent)| Some((id, sent.receipted?))).collect();
-    let late = logs.iter().flat_map(|log| &log.entries).filter(|entry| match &entry.what {
-        What::Received { id, .. } => receipts.get(id).is_some_and(|receipt| entry.at > *receipt + tolerance),
-        _ => false,
-    });
-    late.map(|entry| entry.at).max().unwrap_or_default().saturating_sub(since)
 }
 
 /// What is known of a message from those who sent it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use footfall::message::{Epoch, Position};
 use uuid::Uuid;
 
-use super::{Row, Run, Verdict, caught_up, check};
+use super::{Row, Run, Verdict, check};
 use crate::driver::{Entry, Log, Name, What};
 use crate::support::random::Random;
 
@@ -292,18 +292,4 @@ fn a_refusal_that_no_fault_explains_is_found() {
         run.logs[0].entries.push(Entry { at: Duration::ZERO, what: What::Error { code: code.to_owned(), id: None } });
         assert_eq!(check(&run).violations.len(), violations, "{code}");
     }
-}
-
-#[test]
-fn a_lag_ends_with_the_last_late_delivery() {
-    let (name, id): (Name, _) = ("/topic/a".into(), Uuid::from_u128(1));
-    let at = |seconds, what| Entry { at: Duration::from_secs(seconds), what };
-    let position = Position { epoch: Epoch(1), sequence: 1 };
-    let sent = at(1, What::Sent { destination: name.clone(), id });
-    let receipted = at(2, What::Receipted { id });
-    let received = |seconds| at(seconds, What::Received { destination: name.clone(), position, id });
-    let log = Log { client: "all".to_owned(), entries: vec![sent, receipted, received(3), received(9), received(5)] };
-    let seconds = Duration::from_secs;
-    assert_eq!(caught_up(std::slice::from_ref(&log), seconds(4), seconds(1)), seconds(5));
-    assert_eq!(caught_up(std::slice::from_ref(&log), seconds(4), seconds(7)), seconds(0));
 }

@@ -60,6 +60,8 @@ pub(crate) struct Crowd {
     live: Live,
     senders: Vec<Running>,
     subscribers: Vec<Running>,
+    /// Of those who write for themselves.
+    others: Vec<Journal>,
 }
 
 /// One client, and what it has written.
@@ -93,6 +95,7 @@ impl Crowd {
             live: Live(watch::Sender::new(0)),
             senders: Vec::new(),
             subscribers: Vec::new(),
+            others: Vec::new(),
         }
     }
 
@@ -102,8 +105,10 @@ impl Crowd {
     }
 
     /// A journal for a client of another kind, to be judged with the others.
-    pub(crate) fn journal(&self, client: &str) -> Journal {
-        Journal::new(client.to_owned(), self.began)
+    pub(crate) fn journal(&mut self, client: &str) -> Journal {
+        let journal = Journal::new(client.to_owned(), self.began);
+        self.others.push(journal.clone());
+        journal
     }
 
     /// More senders, over these nodes and all destinations.
@@ -148,7 +153,7 @@ impl Crowd {
 
     fn calling(&mut self, user: &str, nodes: &[SocketAddr], node: usize) -> (UserName, Calling) {
         let now_s = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
-        let journal = self.journal(user);
+        let journal = Journal::new(user.to_owned(), self.began);
         let user = UserName::new(user).unwrap();
         let token = self.issuer.issue(&user, &[], serde_json::Map::new(), Duration::from_hours(24), now_s).unwrap();
         (user, Calling::new(nodes.into(), node, token, journal, self.random.split(), self.pause_at_most))
@@ -177,7 +182,8 @@ impl Crowd {
     pub(crate) async fn finish_reading(mut self, heads: Heads, within: Duration) -> Vec<Log> {
         self.heads.send_replace(Some(heads));
         finish(&mut self.subscribers, within).await;
-        self.senders.iter().chain(&self.subscribers).map(|running| running.journal.take()).collect()
+        let clients = self.senders.iter().chain(&self.subscribers).map(|running| &running.journal);
+        clients.chain(&self.others).map(Journal::take).collect()
     }
 }
 

@@ -59,6 +59,11 @@ pub(crate) fn tier() -> u32 {
     variable("FOOTFALL_TIER").and_then(|tier| tier.parse().ok()).unwrap_or(1)
 }
 
+/// Whether a row of the failure matrix is to be run: all are, unless `FOOTFALL_ROWS` names some.
+pub(crate) fn chosen(row: &str) -> bool {
+    variable("FOOTFALL_ROWS").is_none_or(|rows| rows.split(',').any(|one| one == row))
+}
+
 fn variable(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "the tests' own settings, not the broker's")]
     std::env::var(name).ok()

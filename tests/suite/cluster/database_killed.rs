@@ -1,0 +1,48 @@
+//! F10, PostgreSQL is killed and stays away, and F11, for longer than `max.poll.interval.ms`: RECEIPTs go on, deliveries
+//! wait, and nobody leaves the group.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::broker::DEAD_LETTERS;
+use super::row::{Finished, Load, Row};
+use super::world::{World, hurt};
+use crate::driver::What;
+use crate::support::random::tier;
+
+pub(super) async fn f10(world: Arc<World>) {
+    let away = Duration::from_secs(if tier() >= 2 { 30 } else { 10 });
+    row(world, "F10", away).await;
+}
+
+/// The tier's settings have a `max_poll_interval` below this.
+pub(super) async fn f11(world: Arc<World>) {
+    row(world, "F11", super::MAX_POLL_INTERVAL * 2).await;
+}
+
+async fn row(world: Arc<World>, name: &'static str, away: Duration) {
+    let mut row = Row::begin(&world, name, Load::STANDARD).await;
+    row.until_fault().await;
+    let before = (world.rows.owners().await, world.broker.members(), world.broker.end(DEAD_LETTERS));
+    hurt(|| world.cluster.postgres().kill());
+    let killed = row.clock();
+    tokio::time::sleep(away).await;
+    hurt(|| world.cluster.postgres().start());
+    let ready = row.clock();
+
+    let mut finished = row.finish().await;
+    let after = (world.rows.owners().await, world.broker.members(), world.broker.end(DEAD_LETTERS));
+    finished.caught_up(Duration::from_secs(10), ready);
+    // A member that was put out comes back under another id, and a partition that moved has another owner.
+    finished.figures.count("rebalances", 0, usize::from(after.1 != before.1) + usize::from(after.0 != before.0));
+    finished.figures.count("dead letters", 0, after.2 - before.2);
+    finished.figures.count("RECEIPTs go on", true, receipts(&finished, killed, ready) > 0);
+    finished.clean();
+}
+
+/// How many were granted while the database was away, but for what was under way.
+fn receipts(finished: &Finished, killed: Duration, ready: Duration) -> usize {
+    let away = killed + Duration::from_secs(2)..ready;
+    let entries = finished.run.logs.iter().flat_map(|log| &log.entries);
+    entries.filter(|entry| matches!(entry.what, What::Receipted { .. }) && away.contains(&entry.at)).count()
+}

@@ -1,0 +1,51 @@
+//! F4, all nodes are restarted, one after another, politely: no SEND fails, and nobody has to come back more often than
+//! its node goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::row::{Finished, Load, Row};
+use super::world::{World, hurt};
+use crate::checker::most_reconnects;
+use crate::driver::What;
+
+pub(super) async fn row(world: Arc<World>) {
+    let mut row = Row::begin(&world, "F4", Load::STANDARD).await;
+    row.until_fault().await;
+    for node in world.cluster.nodes() {
+        hurt(|| node.stop());
+        hurt(|| node.start());
+    }
+    let restarts = world.cluster.nodes().len();
+
+    let mut finished = row.finish().await;
+    let failed = failed(&finished);
+    finished.figures.count("failed receipted sends", 0, failed);
+    let (reconnects, worst) = (most_reconnects(&finished.run.logs), worst_second(&finished));
+    finished.figures.count("at most one reconnect a restart", true, reconnects <= restarts);
+    finished.figures.note("reconnects of one client at most", reconnects);
+    finished.figures.note("reconnects in one second at most, by their mean", format!("{worst:.1}"));
+    finished.stalled("stall", Duration::from_secs(3));
+    finished.clean();
+}
+
+/// SENDs that were answered with an ERROR.
+fn failed(finished: &Finished) -> usize {
+    let entries = finished.run.logs.iter().flat_map(|log| &log.entries);
+    entries.filter(|entry| matches!(entry.what, What::Error { id: Some(_), .. })).count()
+}
+
+/// How many reconnects the busiest second had, in multiples of what a second has on average while anybody reconnects.
+fn worst_second(finished: &Finished) -> f64 {
+    let mut seconds = std::collections::BTreeMap::new();
+    for log in &finished.run.logs {
+        let connects = log.entries.iter().filter(|entry| matches!(entry.what, What::Connected { .. }));
+        for connect in connects.skip(1) {
+            *seconds.entry(connect.at.as_secs()).or_insert(0_u32) += 1;
+        }
+    }
+    let (Some(first), Some(last)) = (seconds.keys().min(), seconds.keys().max()) else { return 0.0 };
+    #[expect(clippy::cast_precision_loss, reason = "some seconds")]
+    let mean = f64::from(seconds.values().sum::<u32>()) / (last - first + 1) as f64;
+    f64::from(*seconds.values().max().unwrap_or(&0)) / mean
+}

@@ -1,0 +1,94 @@
+//! Three nodes over a real Kafka and a real PostgreSQL, started once for all rows, and hands to hurt them with.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use footfall::auth::{AuthSettings, Issuer};
+use tokio::task::block_in_place;
+use tokio::time::{Instant, interval};
+use xtask::cluster::{Cluster, Options};
+use xtask::services::Server;
+
+use super::broker::Broker;
+use super::rows::Rows;
+
+/// For whatever must come about by itself.
+const PATIENCE: Duration = Duration::from_mins(1);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+pub(super) struct World {
+    pub(super) cluster: Cluster,
+    pub(super) broker: Broker,
+    pub(super) rows: Rows,
+    /// Each row's randomness follows from it.
+    pub(super) seed: u64,
+}
+
+impl World {
+    /// All healthy. `environment` goes to the nodes.
+    pub(super) fn start(seed: u64, environment: &[(&str, &str)]) -> Self {
+        let mut options = Options::new(env!("CARGO_BIN_EXE_footfall"));
+        options.settings = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/cluster/footfall.toml"));
+        let variable = |(name, value): &(&str, &str)| ("node".to_owned(), (*name).to_owned(), (*value).to_owned());
+        options.environment = environment.iter().map(variable).collect();
+        let cluster = block_in_place(|| Cluster::start(&options)).unwrap();
+        let broker = Broker::new(&cluster.kafka().bootstrap_servers());
+        let rows = Rows::new(cluster.database_url());
+        Self { cluster, broker, rows, seed }
+    }
+
+    pub(super) fn issuer(&self) -> Issuer {
+        let keys = format!("[[keys]]\nalgorithms = [\"HS256\"]\nsecret = \"{}\"\n", self.cluster.secret());
+        let settings: AuthSettings = toml::from_str(&keys).unwrap();
+        Issuer::new(&settings).unwrap()
+    }
+
+    /// Where clients go.
+    pub(super) fn nodes(&self) -> Vec<SocketAddr> {
+        self.cluster.nodes().iter().map(Server::address).collect()
+    }
+
+    /// One of them, from 1 on.
+    pub(super) fn node(&self, number: usize) -> &Server {
+        self.cluster.node(number).unwrap()
+    }
+
+    /// Everything runs and is ready again, whatever a row that failed has left behind.
+    pub(super) fn mend(&self) {
+        for server in self.cluster.servers() {
+            // A job has ended, and a process that was never paused takes no harm from it.
+            if server.pid().is_some() {
+                hurt(|| server.resume());
+            }
+        }
+        let [database, brokers] = [vec![&**self.cluster.postgres()], self.cluster.kafka().nodes().iter().collect()];
+        for server in database.into_iter().chain(brokers).chain(self.cluster.nodes()) {
+            if server.pid().is_none() || server.ended().is_some() {
+                hurt(|| server.start());
+            }
+        }
+    }
+
+    /// Waits until the group has stored all that is on the events topic.
+    pub(super) async fn until_stored(&self) {
+        self.until("everything is stored", || self.broker.lag() == Some(0)).await;
+    }
+
+    pub(super) async fn until(&self, what: &str, mut is: impl FnMut() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        let mut looks = interval(BETWEEN_LOOKS);
+        loop {
+            looks.tick().await;
+            if block_in_place(&mut is) {
+                return;
+            }
+            assert!(Instant::now() < end, "it did not come about within {PATIENCE:?} that {what}");
+        }
+    }
+}
+
+/// Does something to a process.
+pub(super) fn hurt<T>(work: impl FnOnce() -> anyhow::Result<T>) -> T {
+    block_in_place(work).unwrap_or_else(|error| panic!("{error:#}"))
+}
