@@ -18,7 +18,7 @@ use crate::policy::Policies;
 use crate::session::is_reserved;
 use crate::settings::{BadSettings, BusKind, BusSettings, Checked, Mode, Settings, StoreKind, StoreSettings};
 use crate::shutdown::Shutdown;
-use crate::store::{Keep, PartitionKey, PostgresStore, SqliteStore, Store, StoreError};
+use crate::store::{Keep, PartitionKey, PostgresStore, SharedReads, SqliteStore, Store, StoreError};
 use crate::transport::{self, Connections, Development, Hindrance, Readiness, ServerSettings, Transport};
 
 /// Tokens of development mode live so long.
@@ -145,7 +145,10 @@ impl Node {
 async fn open_store(settings: &StoreSettings) -> Result<Arc<dyn Store>, StartError> {
     Ok(match settings.kind {
         StoreKind::Sqlite => Arc::new(SqliteStore::open(&settings.sqlite).await.map_err(StartError::Store)?),
-        StoreKind::Postgres => Arc::new(PostgresStore::open(&settings.postgres).await.map_err(StartError::Store)?),
+        // Many clients that come back at once ask the same; a file answers that sooner than it could be shared.
+        StoreKind::Postgres => {
+            Arc::new(SharedReads::new(Arc::new(PostgresStore::open(&settings.postgres).await.map_err(StartError::Store)?)))
+        }
     })
 }
 
