@@ -38,6 +38,21 @@ pub(super) fn create(settings: &Settings) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What works, at a risk that somebody should know.
+pub(super) fn warnings(settings: &Settings) -> Vec<String> {
+    let kafka = &settings.bus.kafka;
+    let mut warnings = Vec::new();
+    if settings.bus.kind == BusKind::Kafka && kafka.replication_factor == 1 {
+        let what = "one broker keeps each record; what was not stored yet is lost with its disk. With three brokers it is 3.";
+        warnings.push(format!("bus.kafka.replication_factor = 1: {what}"));
+    }
+    if settings.bus.kind == BusKind::Kafka && kafka.min_insync_replicas == 1 {
+        let what = "a receipt is given once one broker has the message, and that one may be lost. With three brokers it is 2.";
+        warnings.push(format!("bus.kafka.min_insync_replicas = 1: {what}"));
+    }
+    warnings
+}
+
 /// `footfall check --connect`.
 pub(super) fn check(settings: &Settings) -> Result<ExitCode> {
     let mut worst = Weight::Note;

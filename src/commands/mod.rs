@@ -120,6 +120,9 @@ fn check(config: Option<&Path>, connect: bool) -> Result<ExitCode> {
     let settings = read(config, DevelopmentKey::ForNow)?.settings;
     let (mode, destinations, applications) = (settings.mode, settings.destinations.len(), settings.applications.len());
     print(&format!("The settings are good: {mode:?} mode, {destinations} destinations, {applications} applications."))?;
+    for warning in cluster::warnings(&settings) {
+        print(&format!("warning: {warning}"))?;
+    }
     if connect { cluster::check(&settings) } else { Ok(ExitCode::SUCCESS) }
 }
 

@@ -4,6 +4,7 @@
 
 mod error;
 mod postgres;
+mod shared_reads;
 mod sql;
 mod sqlite;
 
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use crate::message::{Destination, Epoch, Mark, Message};
 pub use postgres::{PostgresSettings, PostgresStore};
+pub use shared_reads::SharedReads;
 pub use sqlite::{SqliteSettings, SqliteStore};
 
 /// A partition of the events log, in the words of the store: `log` names one incarnation of the log.

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use super::error::failed;
-use crate::message::{Epoch, Message};
+use crate::message::{Epoch, Message, UserName};
 use crate::store::sql::{headers_to_json, signed, storable_time, unsigned};
 use crate::store::{Append, Appended, StoreError};
 
@@ -43,7 +43,7 @@ impl<'a> Columns<'a> {
         self.ids.push(message.id);
         self.places.push(i32::try_from(place).unwrap_or(i32::MAX));
         self.timestamps.push(storable_time(message.timestamp_ms)?);
-        self.senders.push(storable_text("its sender", message.sender.as_ref().map(|name| name.as_str()))?);
+        self.senders.push(storable_text("its sender", message.sender.as_ref().map(UserName::as_str))?);
         self.sessions.push(storable_text("its session", message.session.as_deref())?);
         self.content_types.push(storable_text("its content type", message.content_type.as_deref())?);
         // In JSON a NUL is an escape, and so no NUL.

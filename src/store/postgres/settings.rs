@@ -14,8 +14,8 @@ use crate::message::HumanDuration;
 /// What the url's query may say, in the words of libpq. Others would be ignored, and their values logged.
 const PARAMETERS: [&str; 9] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "port", "dbname", "user", "application_name"];
 
-/// Longer waits would outlast the calls that wait.
-const MAX_TIMEOUT: Duration = Duration::from_secs(5);
+/// The server ends a statement before the call ends that waits for it, so that its outcome is known.
+const MAX_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The database that all nodes of a cluster share, and how long it may take.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -33,9 +33,9 @@ pub struct PostgresSettings {
     /// never hold it up.
     #[schemars(range(min = 2))]
     pub connections: u32,
-    /// How long the server may work on one statement; at most 5s count.
+    /// How long the server may work on one statement; at most 4s count.
     pub statement_timeout: HumanDuration,
-    /// How long a statement waits for a lock, such as that of a partition; at most 5s count.
+    /// How long a statement waits for a lock, such as that of a partition; at most 4s count.
     pub lock_timeout: HumanDuration,
 }
 
@@ -45,7 +45,7 @@ impl Default for PostgresSettings {
             url: "postgres://footfall@localhost:5432/footfall".into(),
             password: None,
             connections: 10,
-            statement_timeout: HumanDuration::from_secs(5),
+            statement_timeout: HumanDuration::from_secs(4),
             lock_timeout: HumanDuration::from_secs(2),
         }
     }
@@ -97,20 +97,23 @@ impl PostgresSettings {
 
     /// The same for whoever changes the schema: that may take long, but no lock may be waited for, as all others would
     /// then wait behind.
-    pub(super) fn migration_session(&self) -> String {
+    pub(super) fn migration_session() -> String {
         format!("SET statement_timeout = 0; SET lock_timeout = {}; {SESSION}", MAX_TIMEOUT.as_millis() / 2)
     }
 }
 
 /// - No transaction is left open by a process that stopped.
 /// - A default of the server's may neither forget commits at a crash, nor show statements an older moment.
-/// - All statements have an index to go by. While a table is small its index looks dearer than reading all of it, and a plan
-///   that was made then is kept until the table is analyzed anew, when it has long grown.
-/// - Compiling a statement takes longer than any of ours.
+/// - All statements have an index to go by, and each is planned once, which takes longer than to run it. While a table is small
+///   its index looks dearer than reading all of it, and a plan that was made then is kept until the table is analyzed anew,
+///   when it has long grown. A bitmap would collect all of a destination before the first message of a page comes out.
+/// - Compiling a statement takes longer still.
 const SESSION: &str = "SET idle_in_transaction_session_timeout = 5000;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
     SET default_transaction_isolation = 'read committed';
+    SET plan_cache_mode = force_generic_plan;
     SET enable_seqscan = off;
+    SET enable_bitmapscan = off;
     SET jit = off;
     SET client_min_messages = warning";
 
@@ -166,6 +169,6 @@ mod tests {
         let settings =
             PostgresSettings { statement_timeout: HumanDuration::from_secs(60), lock_timeout: HumanDuration::ZERO, ..settings("") };
         let session = settings.session();
-        assert!(session.contains("statement_timeout = 5000;") && session.contains("lock_timeout = 1;"), "{session}");
+        assert!(session.contains("statement_timeout = 4000;") && session.contains("lock_timeout = 1;"), "{session}");
     }
 }

@@ -3,12 +3,16 @@
 mod bus;
 mod kafka_bus;
 mod kafka_faults;
+mod kafka_figures;
 mod kafka_poison;
+mod kafka_positions;
 mod kafka_topics;
+mod kafka_wire;
 mod memory_bus;
 mod postgres;
 mod postgres_faults;
 mod postgres_figures;
+mod shared_reads;
 mod sqlite;
 mod sqlite_figures;
 mod sqlite_kill;

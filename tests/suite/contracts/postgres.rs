@@ -10,7 +10,7 @@ use footfall::store::{Append, Appended, Keep, Kept, Owner, PageLimit, PostgresSe
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use tokio::task::{block_in_place, spawn_blocking};
 use uuid::Uuid;
-use xtask::services::Postgres;
+use xtask::services::{Port, Postgres, PostgresOptions};
 
 use super::store::{Home, Writer, many, message, partition, sequences, store_contract, topic};
 use crate::support::servers;
@@ -315,23 +315,26 @@ async fn a_name_as_long_as_a_backend_may_write_it_is_stored() {
     // Each byte of the user's name takes three, and each character of the queue's four bytes.
     let user = footfall::message::UserName::new(&"/".repeat(256)).unwrap();
     let queue = footfall::message::Destination::parse(&format!("/queue/{}", "𠀀".repeat(193))).unwrap();
-    let long = footfall::message::Destination::user_queue(&user, &queue);
-    assert!(long.as_str().len() > 1_500);
-    assert_eq!(log.append(&[message(&long)]).await, [Appended::Stored { epoch: log.epoch, sequence: 1 }]);
-    assert_eq!(log.all(&long).await.len(), 1);
+    let private = footfall::message::Destination::user_queue(&user, &queue);
+    assert!(private.as_str().len() > 1_500);
+    assert_eq!(log.append(&[message(&private)]).await, [Appended::Stored { epoch: log.epoch, sequence: 1 }]);
+    assert_eq!(log.all(&private).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_starts_beside_us_is_waited_for() {
+async fn a_server_that_starts_beside_us_is_waited_for_and_wants_its_password() {
     let folder = xtask::services::scratch().unwrap();
     let path = folder.path().join("postgres");
-    let server = spawn_blocking(move || {
-        Postgres::new(&path, xtask::services::Port::free().unwrap(), xtask::services::PostgresOptions::default()).unwrap()
-    });
-    let server = server.await.unwrap();
-    let settings = PostgresSettings { url: server.url("postgres").into(), ..PostgresSettings::default() };
+    let options = PostgresOptions { password: Some("canary-7f3a".to_owned()), ..PostgresOptions::default() };
+    let server = spawn_blocking(move || Postgres::new(&path, Port::free().unwrap(), options).unwrap()).await.unwrap();
+    let without = server.url("postgres").replace(":canary-7f3a@", "@");
+    let with =
+        |password: &str| PostgresSettings { url: without.clone().into(), password: Some(password.into()), ..PostgresSettings::default() };
     let start = spawn_blocking(move || server.start().map(|()| server));
-    let store = PostgresStore::open(&settings).await.unwrap();
+    let store = PostgresStore::open(&with("canary-7f3a")).await.unwrap();
     store.check().await.unwrap();
+    assert!(!format!("{store:?}").contains("canary"), "{store:?}");
+    let Err(StoreError::Unusable(what)) = PostgresStore::open(&with("canary-other")).await else { panic!("it was let in") };
+    assert!(what.contains("password") && !what.contains("canary"), "{what}");
     drop(start.await.unwrap().unwrap());
 }

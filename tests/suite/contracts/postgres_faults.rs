@@ -26,8 +26,8 @@ use super::store::{Home, Writer, many, message, message_with, partition, sequenc
 use crate::support::random::Random;
 use crate::support::servers;
 
-/// What every call may take, and what a busy machine adds.
-const CALL: Duration = Duration::from_millis(5_000 + 1_000);
+/// What every call may take.
+const CALL: Duration = Duration::from_secs(5);
 const CHILD: &str = "contracts::postgres_faults::the_process_that_is_stopped";
 const URL: &str = "FOOTFALL_TEST_STOPPED_URL";
 

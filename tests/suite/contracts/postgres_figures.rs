@@ -11,7 +11,7 @@ use footfall::store::{PageLimit, PostgresSettings, PostgresStore, Store};
 use tokio::task::block_in_place;
 use xtask::services::{Port, Postgres, PostgresOptions, scratch};
 
-use super::sqlite_figures::{batch, percentiles};
+use super::sqlite_figures::{batch, disk, percentiles};
 use super::store::{Writer, topic};
 
 async fn at_once(store: &Arc<dyn Store>, partitions: std::ops::Range<u32>, size: usize, times: usize) -> f64 {
@@ -46,6 +46,7 @@ async fn figures() {
         let server = Postgres::new(&folder.path().join("postgres"), Port::free().unwrap(), options).unwrap();
         server.start().map(|()| server).unwrap()
     });
+    disk(folder.path());
     let settings = PostgresSettings { url: server.url("postgres").into(), ..PostgresSettings::default() };
     let store: Arc<dyn Store> = Arc::new(PostgresStore::open(&settings).await.unwrap());
     for (size, body, times) in [(500, 160, 100), (500, 2_000, 20), (10, 160, 1_000), (1, 160, 1_000)] {

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,13 +27,9 @@ pub(crate) fn percentiles(what: &str, mut times: Vec<Duration>) {
     println!("{what}: p50 {:?}, p99 {:?} of {}", at(50), at(99), times.len());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn figures() {
-    if std::env::var("FOOTFALL_FIGURES").is_err() {
-        return;
-    }
-    let directory = tempfile::TempDir::new().unwrap();
-    let file = File::create(directory.path().join("plain")).unwrap();
+/// What the disk takes without any database, to compare with.
+pub(crate) fn disk(directory: &Path) {
+    let file = File::create(directory.join("plain")).unwrap();
     let sync = |n: u64| {
         file.write_all_at(&[1; 8192], n * 8192).unwrap();
         let begun = Instant::now();
@@ -40,7 +37,15 @@ async fn figures() {
         begun.elapsed()
     };
     percentiles("fdatasync of 8 KiB appended", (0..500).map(sync).collect());
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures() {
+    if std::env::var("FOOTFALL_FIGURES").is_err() {
+        return;
+    }
+    let directory = tempfile::TempDir::new().unwrap();
+    disk(directory.path());
     let settings = SqliteSettings { path: directory.path().join("footfall.db"), ..SqliteSettings::default() };
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings).await.unwrap());
     for (size, body, times) in [(500, 160, 60), (500, 2_000, 20), (1, 160, 1_000)] {

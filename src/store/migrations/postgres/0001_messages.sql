@@ -77,7 +77,8 @@ CREATE FUNCTION append_1(
     -- fenced, behind or stored; and for each message what became of it: 0 stored now, 1 stored from this very offset before,
     -- 2 known, 3 passed over.
     OUT verdict text, OUT numbering bigint, OUT outcomes smallint[], OUT sequences bigint[]
-) LANGUAGE plpgsql AS $$
+-- Planned for a row or two, a join compares each with each.
+) LANGUAGE plpgsql SET enable_nestloop = off AS $$
 DECLARE
     mine record;
     numbers bigint[];
@@ -100,31 +101,31 @@ BEGIN
         FROM unnest(offsets, ids, places) WITH ORDINALITY AS b (record_offset, id, place, line)
         -- Apart, so that it stays a look-up for each id, however small the table was when this was planned.
         LEFT JOIN LATERAL (SELECT i.* FROM message_ids AS i WHERE i.id = b.id OFFSET 0) AS known ON true
-    ), fresh AS (
-        SELECT line, id, place, row_number() OVER (PARTITION BY id ORDER BY line) AS nth
-        FROM looked_up WHERE known_sequence IS NULL AND record_offset >= mine.next
-    ), counts AS (
-        SELECT place, count(*) AS messages FROM fresh WHERE nth = 1 GROUP BY place
+    ), judged AS (
+        SELECT *, known_sequence IS NULL AND record_offset >= mine.next AS is_fresh FROM looked_up
+    ), ranked AS (
+        -- Of an id that comes twice the first is new.
+        SELECT *, is_fresh AND row_number() OVER (PARTITION BY id, is_fresh ORDER BY line) = 1 AS is_new FROM judged
     ), heads AS (
-        INSERT INTO destinations AS d (name, head) SELECT names[place], messages FROM counts ORDER BY place
+        INSERT INTO destinations AS d (name, head) SELECT names[place], count(*) FROM ranked WHERE is_new GROUP BY place ORDER BY place
         ON CONFLICT (name) DO UPDATE SET head = d.head + excluded.head
         RETURNING d.id, d.name, d.head
     ), numbered AS (
-        SELECT fresh.id, heads.id AS destination,
-            heads.head - counts.messages + row_number() OVER (PARTITION BY fresh.place ORDER BY fresh.line) AS sequence
-        FROM fresh JOIN counts USING (place) JOIN heads ON heads.name = names[fresh.place]
-        WHERE fresh.nth = 1
-    ), answers AS (
-        SELECT l.line, n.destination, coalesce(l.known_sequence, n.sequence, 0) AS sequence,
-            CASE WHEN l.known_partition = mine.id AND l.known_offset = l.record_offset THEN 1
-                 WHEN l.known_sequence IS NOT NULL THEN 2
-                 WHEN f.line IS NULL THEN 3
-                 WHEN f.nth = 1 THEN 0
-                 ELSE 2 END AS outcome
-        FROM looked_up AS l LEFT JOIN fresh AS f USING (line) LEFT JOIN numbered AS n ON n.id = f.id
+        SELECT r.*, h.id AS destination, h.head - count(*) FILTER (WHERE r.is_new) OVER (PARTITION BY r.place)
+            + count(*) FILTER (WHERE r.is_new) OVER (PARTITION BY r.place ORDER BY r.line) AS own_sequence
+        FROM ranked AS r LEFT JOIN heads AS h ON h.name = names[r.place]
+    ), answered AS (
+        SELECT line, destination,
+            coalesce(known_sequence, first_value(own_sequence) OVER (PARTITION BY id, is_fresh ORDER BY line), 0) AS sequence,
+            CASE WHEN known_partition = mine.id AND known_offset = record_offset THEN 1
+                 WHEN known_sequence IS NOT NULL THEN 2
+                 WHEN NOT is_fresh THEN 3
+                 WHEN is_new THEN 0
+                 ELSE 2 END::smallint AS outcome
+        FROM numbered
     )
-    SELECT array_agg(a.outcome::smallint ORDER BY a.line), array_agg(a.sequence ORDER BY a.line), array_agg(a.destination ORDER BY a.line)
-    INTO outcomes, sequences, numbers FROM answers AS a;
+    SELECT array_agg(a.outcome ORDER BY a.line), array_agg(a.sequence ORDER BY a.line), array_agg(a.destination ORDER BY a.line)
+    INTO outcomes, sequences, numbers FROM answered AS a;
 
     INSERT INTO messages (destination, sequence, timestamp_ms, id, sender, session, content_type, headers, body)
     SELECT b.number, b.sequence, b.timestamp_ms, b.id, b.sender, b.session, b.content_type, b.headers, b.body

@@ -14,8 +14,8 @@ fn in_another_log() -> PartitionKey {
     PartitionKey { log: "log-2".into(), ..partition(0) }
 }
 
-fn mark(key: &'static str, timestamp_ms: i64) -> Option<Mark> {
-    Some(Mark { key: Bytes::from_static(key.as_bytes()), timestamp_ms })
+fn mark(key: &'static str, timestamp_ms: i64) -> Mark {
+    Mark { key: Bytes::from_static(key.as_bytes()), timestamp_ms }
 }
 
 pub(crate) async fn a_log_that_nobody_accepted_is_refused(home: &impl Home) {
@@ -37,7 +37,7 @@ pub(crate) async fn an_adopted_log_goes_on_with_the_numbering(home: &impl Home) 
     let a = topic("a");
     let sent = many(&a, 3);
     log.append(&sent).await;
-    log.store.append(Append { end: 4, mark: mark("k", 5), ..log.batch(&[]) }).await.unwrap();
+    log.store.append(Append { end: 4, mark: Some(mark("k", 5)), ..log.batch(&[]) }).await.unwrap();
     for _ in 0..2 {
         log.store.adopt(in_another_log(), 1).await.unwrap();
     }
@@ -74,19 +74,19 @@ pub(crate) async fn a_mark_goes_with_the_position(home: &impl Home) {
     };
     let append = async |end, mark| drop(log.store.append(Append { end, mark, ..log.batch(&[]) }).await.unwrap());
     assert_eq!(claimed().await, (0, None));
-    append(3, mark("/topic/a", 17)).await;
-    assert_eq!(claimed().await, (3, mark("/topic/a", 17)));
-    append(3, mark("/topic/a", 17)).await;
-    append(2, mark("/topic/older", 16)).await;
-    assert_eq!(claimed().await, (3, mark("/topic/a", 17)), "of a batch that is read again");
-    append(4, mark("", -1)).await;
-    assert_eq!(claimed().await, (4, mark("", -1)), "whatever a key or a time may be");
+    append(3, Some(mark("/topic/a", 17))).await;
+    assert_eq!(claimed().await, (3, Some(mark("/topic/a", 17))));
+    append(3, Some(mark("/topic/a", 17))).await;
+    append(2, Some(mark("/topic/older", 16))).await;
+    assert_eq!(claimed().await, (3, Some(mark("/topic/a", 17))), "of a batch that is read again");
+    append(4, Some(mark("", -1))).await;
+    assert_eq!(claimed().await, (4, Some(mark("", -1))), "whatever a key or a time may be");
     append(5, None).await;
     assert_eq!(claimed().await, (5, None), "the mark of another record is none");
-    append(6, mark("k", 18)).await;
+    append(6, Some(mark("k", 18))).await;
     log.store.close().await;
     let claim = home.open().await.claim(partition(0), owner()).await.unwrap();
-    assert_eq!((claim.next, claim.mark), (6, mark("k", 18)), "it is there when the store is opened again");
+    assert_eq!((claim.next, claim.mark), (6, Some(mark("k", 18))), "it is there when the store is opened again");
 }
 
 pub(crate) async fn a_store_that_was_put_back_writes_nothing(home: &impl Home) {
