@@ -119,7 +119,9 @@ async fn adopt_one(bus: &dyn Bus, store: &dyn Store, assignment: &Assignment) ->
         Err(error) => return Err(error.into()),
     };
     let Some(why) = why else { return Ok(None) };
-    let next = assignment.committed.unwrap_or(0).max(assignment.log_start).min(assignment.log_end);
+    // What was committed beyond its end was committed of the log before.
+    let committed = assignment.committed.filter(|committed| *committed <= assignment.log_end);
+    let next = committed.unwrap_or(0).max(assignment.log_start);
     store.adopt(key, next).await?;
     Ok(Some((why, next)))
 }
