@@ -119,6 +119,8 @@ pub(super) fn events(settings: &KafkaSettings, node: &str, group: &str) -> Clien
     let mut config = reading(settings, node, group);
     config
         .set("group.protocol", "classic")
+        // They say whether it is a member of its group.
+        .set("statistics.interval.ms", "10000")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
         .set("heartbeat.interval.ms", (settings.session_timeout.as_millis() / 4).min(2000).to_string())
@@ -142,6 +144,11 @@ pub(super) fn broadcast(settings: &KafkaSettings, node: &str, group: &str) -> Cl
         .set("queued.min.messages", "2000")
         .set("queued.max.messages.kbytes", "4096");
     with_properties(config, settings, Role::Consumer)
+}
+
+/// Asks where a group and a log stand. It names the group, and never joins it, since it subscribes to nothing.
+pub(super) fn offsets(settings: &KafkaSettings, node: &str, group: &str) -> ClientConfig {
+    with_properties(reading(settings, node, group), settings, Role::Consumer)
 }
 
 /// Reads single records.
@@ -174,7 +181,8 @@ mod tests {
         let mut settings = KafkaSettings { brokers: "localhost:1".into(), ..KafkaSettings::default() };
         settings.properties.insert("client.rack".to_owned(), "a".into());
         producer(&settings, "n").create::<BaseProducer>().unwrap();
-        for config in [events(&settings, "n", "g"), broadcast(&settings, "n", "g"), marks(&settings, "n", "g")] {
+        let all = [events(&settings, "n", "g"), offsets(&settings, "n", "g"), broadcast(&settings, "n", "g"), marks(&settings, "n", "g")];
+        for config in all {
             assert_eq!(config.get("enable.auto.commit"), Some("false"));
             assert_eq!(config.get("enable.auto.offset.store"), Some("false"));
             assert_eq!(config.get("client.rack"), Some("a"));
