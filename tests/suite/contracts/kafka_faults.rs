@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall::bus::{ANSWER_WITHIN, Audience, Bus, BusError, BusState, Event, Partition, Topic, create_topics};
+use footfall::bus::{ANSWER_WITHIN, Audience, Bus, BusError, BusState, Event, KafkaBus, Partition, Topic, create_topics};
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
 use xtask::services::{Kafka, Port, scratch};
 
 use super::bus::{next, record, room};
@@ -101,41 +102,41 @@ async fn while_the_broker_is_away_nothing_false_is_said() {
     };
     timeout(PATIENCE, answers).await.expect("everyone has an answer");
     assert!(*slowest.lock() < ANSWER_WITHIN + Duration::from_secs(1), "{:?}", slowest.lock());
-    let mut log = HashSet::new();
-    let mut consumer = bus.subscribe(Topic::Events, Audience::OneNode).await.unwrap();
+    let log = timeout(PATIENCE, whole_log(&bus, settings.partitions as usize)).await.expect("all of the log is read");
     let outcomes = outcomes.lock().clone();
-    // To the end of each partition: what was refused might have been written last of all.
+    assert_eq!(outcomes.0.difference(&log).count(), 0, "nothing that was confirmed is lost");
+    assert_eq!(outcomes.2.intersection(&log).count(), 0, "nothing that was refused was written");
+    drop(broadcast);
+    bus.close().await;
+}
+
+/// To the end of each partition: what was refused might have been written last of all.
+async fn whole_log(bus: &KafkaBus, partitions: usize) -> HashSet<Uuid> {
+    let mut consumer = bus.subscribe(Topic::Events, Audience::OneNode).await.unwrap();
+    let (mut log, mut told) = (HashSet::new(), 0);
     let mut left: HashMap<Partition, u64> = HashMap::new();
-    let mut told = 0;
-    let reading = async {
-        while told < settings.partitions as usize || !left.is_empty() {
-            match next(consumer.as_mut()).await {
-                Event::Assigned(assigned) => {
-                    told += assigned.len();
-                    for assignment in assigned {
-                        consumer.start(&assignment.partition, 0);
-                        if assignment.log_end > 0 {
-                            left.insert(assignment.partition, assignment.log_end);
-                        }
-                    }
-                }
-                Event::Revoked(_) => panic!("nobody else reads"),
-                Event::Records(batches) => {
-                    for batch in batches {
-                        consumer.more(&batch.partition);
-                        log.extend(batch.records.iter().map(|(_, record)| record.message.id));
-                        left.retain(|partition, end| *partition != batch.partition || batch.end < *end);
+    while told < partitions || !left.is_empty() {
+        match next(consumer.as_mut()).await {
+            Event::Assigned(assigned) => {
+                told += assigned.len();
+                for assignment in assigned {
+                    consumer.start(&assignment.partition, 0);
+                    if assignment.log_end > 0 {
+                        left.insert(assignment.partition, assignment.log_end);
                     }
                 }
             }
+            Event::Revoked(_) => panic!("nobody else reads"),
+            Event::Records(batches) => {
+                for batch in batches {
+                    consumer.more(&batch.partition);
+                    log.extend(batch.records.iter().map(|(_, record)| record.message.id));
+                    left.retain(|partition, end| *partition != batch.partition || batch.end < *end);
+                }
+            }
         }
-    };
-    timeout(PATIENCE, reading).await.expect("all of the log is read");
-    assert_eq!(outcomes.0.difference(&log).count(), 0, "nothing that was confirmed is lost");
-    assert_eq!(outcomes.2.intersection(&log).count(), 0, "nothing that was refused was written");
-    drop(consumer);
-    drop(broadcast);
-    bus.close().await;
+    }
+    log
 }
 
 async fn until(what: &str, done: impl Fn() -> bool) {

@@ -39,7 +39,14 @@ impl LookUp {
 
     /// Asks about all that is due.
     pub(super) fn ask(&self, shared: &Arc<Shared>) {
-        let questions = shared.partitions.lock().questions(Instant::now());
+        let mut partitions = shared.partitions.lock();
+        let questions = partitions.questions(Instant::now());
+        let has_news = partitions.has_news();
+        drop(partitions);
+        if has_news {
+            // What was held back until now may be due.
+            shared.waker.wake();
+        }
         for question in questions {
             let (offsets, asking) = (Arc::clone(&self.offsets), Arc::clone(shared));
             if self.threads.start(THREAD, move || answer(&offsets, &asking, question)).is_err() {

@@ -16,7 +16,7 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -111,7 +111,7 @@ impl Consumer for EventsConsumer {
             let log = &self.shared.log;
             // Of a log that was divided anew nothing is given out: its records would be in another order.
             let with_records = !log.health.is_changed();
-            if let Some(event) = self.shared.partitions.lock().next(|number| log.events_partition(number), with_records) {
+            if let Some(event) = self.shared.partitions.lock().next(Instant::now(), |number| log.events_partition(number), with_records) {
                 return Poll::Ready(Ok(event));
             }
             if self.shared.ended.is_cancelled() { Poll::Ready(Err(BusError::Closed)) } else { Poll::Pending }

@@ -2,7 +2,7 @@
 //! and what the consumer was told and asked for. Pure: no Kafka, no threads.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::bus::{Assignment, Batch, Event, MAX_BATCH, Mark, Partition, Record, Unreadable};
 
@@ -60,6 +60,9 @@ pub(super) struct Commit {
 /// silent leader never keeps the others' partitions.
 const MOST_QUESTIONS: usize = 8;
 
+/// What is assigned together is told together, unless a part of it takes so long that the others would wait for it.
+const TOGETHER: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Default)]
 pub(super) struct Partitions {
     /// Questions without an answer.
@@ -83,6 +86,7 @@ struct Slot {
 struct Owned {
     /// Its own number: a partition that went and came back is another assignment.
     id: u64,
+    since: Instant,
     /// None until its offsets were looked up.
     found: Option<Assignment>,
     search: Search,
@@ -115,8 +119,9 @@ impl Partitions {
     pub(super) fn assigned(&mut self, numbers: impl IntoIterator<Item = u32>) {
         for number in numbers {
             self.count += 1;
-            let search = Search { failures: 0, due: Some(Instant::now()) };
-            let owned = Owned { id: self.count, found: None, search, run: None, commit: None, committed: 0 };
+            let since = Instant::now();
+            let search = Search { failures: 0, due: Some(since) };
+            let owned = Owned { id: self.count, since, found: None, search, run: None, commit: None, committed: 0 };
             self.slots.entry(number).or_default().owned = Some(owned);
         }
     }
@@ -167,6 +172,11 @@ impl Partitions {
         if let Some(owned) = self.assignment(question.number, question.assignment) {
             owned.search = Search { failures: owned.search.failures.saturating_add(1), due: Some(again_at) };
         }
+    }
+
+    /// Whether some were found of which the consumer does not know yet.
+    pub(super) fn has_news(&self) -> bool {
+        self.slots.values().any(|slot| slot.told.is_none() && slot.owned.as_ref().is_some_and(|owned| owned.found.is_some()))
     }
 
     /// Where to go, until [`Self::is_there`] says that it was done.
@@ -261,7 +271,7 @@ impl Partitions {
 // The consumer's side.
 impl Partitions {
     /// The next event, if there is one; revocations first, since what they are about is another node's already.
-    pub(super) fn next(&mut self, partition: impl Fn(u32) -> Partition, with_records: bool) -> Option<Event> {
+    pub(super) fn next(&mut self, now: Instant, partition: impl Fn(u32) -> Partition, with_records: bool) -> Option<Event> {
         let mut revoked = Vec::new();
         for (number, slot) in &mut self.slots {
             if slot.told.is_some() && slot.told != slot.owned.as_ref().map(|owned| owned.id) {
@@ -274,7 +284,8 @@ impl Partitions {
             return Some(Event::Revoked(revoked));
         }
         let mut assigned = Vec::new();
-        for slot in self.slots.values_mut() {
+        let others_come = self.others_come(now);
+        for slot in self.slots.values_mut().filter(|_| !others_come) {
             if let (None, Some(Owned { id, found: Some(found), .. })) = (slot.told, &slot.owned) {
                 slot.told = Some(*id);
                 assigned.push(found.clone());
@@ -286,6 +297,14 @@ impl Partitions {
         let slots = self.slots.iter_mut().filter(|_| with_records);
         let batches: Vec<_> = slots.filter_map(|(number, slot)| slot.known()?.run.as_mut()?.take_batch(partition(*number))).collect();
         (!batches.is_empty()).then_some(Event::Records(batches))
+    }
+
+    /// Whether offsets of an assignment are about to be found.
+    fn others_come(&self, now: Instant) -> bool {
+        self.slots
+            .values()
+            .filter_map(|slot| slot.owned.as_ref())
+            .any(|owned| owned.found.is_none() && owned.search.failures == 0 && now.saturating_duration_since(owned.since) < TOGETHER)
     }
 
     pub(super) fn start(&mut self, number: u32, offset: u64) {
@@ -343,8 +362,6 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::bus::RawRecord;
 
@@ -396,7 +413,7 @@ mod tests {
     }
 
     fn next(partitions: &mut Partitions) -> Option<Event> {
-        partitions.next(named, true)
+        partitions.next(Instant::now(), named, true)
     }
 
     fn offsets(event: Option<Event>) -> Vec<u64> {
@@ -413,12 +430,31 @@ mod tests {
         assert_eq!(numbers(&questions), [0, 1]);
         assert_eq!(partitions.questions(Instant::now()), [], "they are being asked");
         partitions.found(questions[1], assignment(1));
-        assert!(matches!(next(&mut partitions), Some(Event::Assigned(told)) if told == [assignment(1)]));
-        let later = Instant::now() + Duration::from_secs(1);
+        assert!(next(&mut partitions).is_none() && partitions.has_news(), "the other one may be found in a moment");
+        let later = Instant::now() + TOGETHER;
+        assert!(matches!(partitions.next(later, named, true), Some(Event::Assigned(told)) if told == [assignment(1)]));
+        assert!(!partitions.has_news());
         partitions.not_found(questions[0], later);
         assert_eq!(partitions.questions(Instant::now()), []);
         assert_eq!(numbers(&partitions.questions(later)), [0]);
         assert!(next(&mut partitions).is_none());
+    }
+
+    #[test]
+    fn what_is_assigned_together_is_told_together() {
+        let mut partitions = Partitions::default();
+        partitions.assigned([0, 1]);
+        for question in partitions.questions(Instant::now()) {
+            assert!(next(&mut partitions).is_none());
+            partitions.found(question, assignment(question.number));
+        }
+        assert!(matches!(next(&mut partitions), Some(Event::Assigned(told)) if told == [assignment(0), assignment(1)]));
+        // One that was asked for in vain is not waited for.
+        partitions.assigned([2, 3]);
+        let questions = partitions.questions(Instant::now());
+        partitions.found(questions[0], assignment(2));
+        partitions.not_found(questions[1], Instant::now());
+        assert!(matches!(next(&mut partitions), Some(Event::Assigned(told)) if told == [assignment(2)]));
     }
 
     #[test]
@@ -589,8 +625,8 @@ mod tests {
     fn records_can_be_held_back_and_news_not() {
         let (mut partitions, run) = reading();
         partitions.push(0, run, entry(3));
-        assert!(partitions.next(named, false).is_none());
+        assert!(partitions.next(Instant::now(), named, false).is_none());
         partitions.revoked([0]);
-        assert!(matches!(partitions.next(named, false), Some(Event::Revoked(_))));
+        assert!(matches!(partitions.next(Instant::now(), named, false), Some(Event::Revoked(_))));
     }
 }

@@ -7,7 +7,6 @@ use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
-use tokio::time::Instant;
 
 use super::*;
 use crate::bus::kafka::health::Health;
@@ -110,7 +109,7 @@ fn a_change_in_the_group_that_fails_ends_the_member() {
         ended: CancellationToken::new(),
     });
     let client = rebalance::client(&client::events(&settings, "n", GROUP), &shared).unwrap();
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while client.assignment().unwrap().count() < 2 {
         assert!(begun.elapsed() < PATIENCE);
         assert!(client.poll(Duration::from_millis(10)).is_none());
