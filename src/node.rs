@@ -11,7 +11,7 @@ use crate::auth::{AuthError, Issuer};
 use crate::broker::OutboxSettings;
 use crate::bus::{Audience, Bus, BusError, BusState, KafkaBus, KafkaError, MemoryBus, MemoryBusSettings, Topic};
 use crate::channel::{Authentication, ChannelInterceptor, InboundChannel, RateLimit};
-use crate::consumers::{KeepOf, Partitions, RetentionSettings, broadcast, persistence, retention};
+use crate::consumers::{KeepOf, Partitions, RetentionSettings, Trouble, broadcast, persistence, retention};
 use crate::edge::{Edge, EdgeSettings, Numbering};
 use crate::message::{Destination, UserName};
 use crate::policy::Policies;
@@ -164,8 +164,10 @@ fn hindrance(bus: &Arc<dyn Bus>, partitions: Partitions) -> Hindrance {
     let bus = Arc::clone(bus);
     Arc::new(move || match bus.state() {
         BusState::NotReady(why) => Some(why),
-        BusState::Ready if partitions.are_refused() => Some("log-refused"),
-        BusState::Ready => None,
+        BusState::Ready => partitions.trouble().map(|trouble| match trouble {
+            Trouble::OtherLog => "log-refused",
+            Trouble::Contested => "partition-contested",
+        }),
     })
 }
 

@@ -119,9 +119,9 @@ async fn adopt_one(bus: &dyn Bus, store: &dyn Store, assignment: &Assignment) ->
         Err(error) => return Err(error.into()),
     };
     let Some(why) = why else { return Ok(None) };
-    // What was committed beyond its end was committed of the log before.
-    let committed = assignment.committed.filter(|committed| *committed <= assignment.log_end);
-    let next = committed.unwrap_or(0).max(assignment.log_start);
+    // From its beginning: what was stored of it is known by its ids, and what was not is stored now. A committed offset
+    // may be one of the log before.
+    let next = assignment.log_start;
     store.adopt(key, next).await?;
     Ok(Some((why, next)))
 }
