@@ -72,8 +72,9 @@ impl Node {
     ) -> Result<Self, StartError> {
         let issuer = (checked.settings.mode == Mode::Development).then(|| Issuer::new(&checked.settings.auth)).transpose()?;
         let (settings, policies) = (checked.settings, Arc::new(ArcSwap::from_pointee(checked.policies)));
-        let listener = transport::bind(settings.server.address()).map_err(|error| StartError::Listen(settings.server.address(), error))?;
-        let address = listener.local_addr().map_err(|error| StartError::Listen(settings.server.address(), error))?;
+        let no_listener = |error| StartError::Listen(settings.server.address(), error);
+        let bound = transport::bind(settings.server.address()).map_err(no_listener)?;
+        let address = bound.address().map_err(no_listener)?;
 
         let name = settings.node.name();
         let store = open_store(&settings.store).await?;
@@ -110,6 +111,7 @@ impl Node {
         };
         let head_timeout = settings.server.handshake_timeout.0;
         let router = transport::router(Arc::new(transport));
+        let listener = bound.listen().map_err(no_listener)?;
         let serving = transport::serve(listener, router, settings.server.max_connections, head_timeout, shutdown.clone());
         shutdown.spawn_essential("listener", serving);
         readiness.set_ready();

@@ -140,8 +140,7 @@ impl SickStore {
                 tokio::time::sleep(pause).await;
                 Err(StoreError::Unavailable(Box::new(AsWanted)))
             }
-            Health::Hanging(_) | Health::Well | Health::Unreadable | Health::SlowPages(_) | Health::Contested => Ok(()),
-            Health::Picky | Health::Restored | Health::Noticed | Health::Contended => Ok(()),
+            _ => Ok(()),
         }
     }
 }
