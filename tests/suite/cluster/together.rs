@@ -26,7 +26,7 @@ pub(super) async fn row(world: Arc<World>) {
 impl World {
     async fn client(&self, address: SocketAddr, user: &str) -> Client {
         let user = UserName::new(user).unwrap();
-        let token = self.issuer().issue(&user, &[], Map::new(), Duration::from_secs(600), now_s()).unwrap();
+        let token = self.issuer().issue(&user, &[], Map::new(), Duration::from_mins(10), now_s()).unwrap();
         Client::connect_with(address, &token, "1.2", "0,0").await
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, interval};
 use xtask::cluster::{Cluster, Options};
 use xtask::services::Server;
 
-use super::broker::Broker;
+use super::broker::{Broker, EVENTS};
 use super::rows::Rows;
 
 /// For whatever must come about by itself.
@@ -70,21 +70,33 @@ impl World {
         }
     }
 
-    /// Waits until the group has stored all that is on the events topic, as long as it gets on.
+    /// Waits until the database has all that is on the events topic, as long as it gets on.
     pub(super) async fn until_stored(&self) {
-        let (mut least, mut got_on) = (i64::MAX, Instant::now());
+        let (mut most, mut got_on) = (0, Instant::now());
         let mut looks = interval(BETWEEN_LOOKS);
-        while least > 0 {
+        loop {
             looks.tick().await;
-            let lag = block_in_place(|| self.broker.lag());
-            if lag.is_some_and(|lag| lag < least) {
-                (least, got_on) = (lag.unwrap_or(least), Instant::now());
+            let next = self.rows.next().await;
+            let Some(ends) = block_in_place(|| self.broker.ends(EVENTS)) else { continue };
+            if ends.iter().all(|(partition, end)| next.get(partition).copied().unwrap_or_default() >= *end) {
+                return;
             }
-            if got_on.elapsed() > PATIENCE {
-                self.cluster.show_logs();
-                panic!("{least} records are not stored, and nothing changed for {PATIENCE:?}");
+            let sum = next.values().sum();
+            if sum > most {
+                (most, got_on) = (sum, Instant::now());
             }
+            assert!(got_on.elapsed() < PATIENCE, "of {ends:?} is stored {next:?}, and nothing was added for {PATIENCE:?}");
         }
+    }
+
+    /// How long it takes until the group has committed all of it too; not waited for without end.
+    pub(super) async fn until_committed(&self) -> Duration {
+        let began = Instant::now();
+        let mut looks = interval(BETWEEN_LOOKS);
+        while began.elapsed() < PATIENCE && block_in_place(|| self.broker.lag()) != Some(0) {
+            looks.tick().await;
+        }
+        began.elapsed()
     }
 
     pub(super) async fn until(&self, what: &str, mut is: impl FnMut() -> bool) {
