@@ -63,7 +63,7 @@ fn topics_are_made_once_and_checked_with_the_database() {
 
     let checked = home.run(&["check", "--connect"]).good();
     assert!(checked.contains("warning: bus.kafka.replication_factor = 1:"), "{checked}");
-    assert!(checked.contains("The store can be used."), "{checked}");
+    assert!(checked.contains("it is empty, and the first node makes what is needed."), "{checked}");
 
     let other = home.run_with(&["check", "--connect"], &[("FOOTFALL_BUS__KAFKA__PARTITIONS", "3")]);
     assert!(other.code != Some(0) && other.out.contains("2 partitions"), "{}", other.out);
@@ -76,7 +76,8 @@ fn one_process_has_no_topics() {
     let home = Home::with(&super::production());
     assert!(home.run(&["topics", "create"]).bad().contains("bus.kind"));
     assert!(home.run(&["topics", "adopt"]).bad().contains("bus.kind"));
-    assert!(home.run(&["check", "--connect"]).good().contains("The store can be used."));
+    assert!(home.run(&["check", "--connect"]).good().contains("it is empty"));
+    assert_eq!(home.files(), ["footfall.toml"], "who only looks changes nothing");
 }
 
 /// The events topic is deleted and made again: its offsets begin anew, and the store's positions mean nothing in it.

@@ -102,6 +102,8 @@ pub(super) enum Health {
     Contested,
     /// What has the body `poison` can't be stored.
     Picky,
+    /// More than so many messages at once are too much for it.
+    Slight(usize),
     /// As if it had been put back to a copy without the last message, and as if somebody else claimed the partition just
     /// before it is renumbered.
     Restored,
@@ -174,6 +176,9 @@ impl Store for SickStore {
             self.suffer(false).await?;
             if *self.health.lock() == Health::Contested {
                 self.inner.claim(batch.partition.clone(), Owner(Uuid::new_v4())).await?;
+            }
+            if matches!(*self.health.lock(), Health::Slight(most) if batch.messages.len() > most) {
+                return Err(StoreError::Late(Box::new(AsWanted)));
             }
             if *self.health.lock() == Health::Restored {
                 *self.health.lock() = Health::Noticed;
