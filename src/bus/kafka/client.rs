@@ -119,6 +119,8 @@ pub(super) fn events(settings: &KafkaSettings, node: &str, group: &str) -> Clien
     let mut config = reading(settings, node, group);
     config
         .set("group.protocol", "classic")
+        // They say whether it is a member of its group.
+        .set("statistics.interval.ms", "10000")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
         // Each member hears of each of the two steps of a rebalance by its next heart-beat; until then partitions stand still.
@@ -143,6 +145,11 @@ pub(super) fn broadcast(settings: &KafkaSettings, node: &str, group: &str) -> Cl
         .set("queued.min.messages", "2000")
         .set("queued.max.messages.kbytes", "4096");
     with_properties(config, settings, Role::Consumer)
+}
+
+/// Asks where a group and a log stand. It names the group, and never joins it, since it subscribes to nothing.
+pub(super) fn offsets(settings: &KafkaSettings, node: &str, group: &str) -> ClientConfig {
+    with_properties(reading(settings, node, group), settings, Role::Consumer)
 }
 
 /// Reads single records.
@@ -175,7 +182,8 @@ mod tests {
         let mut settings = KafkaSettings { brokers: "localhost:1".into(), ..KafkaSettings::default() };
         settings.properties.insert("client.rack".to_owned(), "a".into());
         producer(&settings, "n").create::<BaseProducer>().unwrap();
-        for config in [events(&settings, "n", "g"), broadcast(&settings, "n", "g"), marks(&settings, "n", "g")] {
+        let all = [events(&settings, "n", "g"), offsets(&settings, "n", "g"), broadcast(&settings, "n", "g"), marks(&settings, "n", "g")];
+        for config in all {
             assert_eq!(config.get("enable.auto.commit"), Some("false"));
             assert_eq!(config.get("enable.auto.offset.store"), Some("false"));
             assert_eq!(config.get("client.rack"), Some("a"));

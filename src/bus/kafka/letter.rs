@@ -108,13 +108,17 @@ mod tests {
         Some(String::from_utf8(value.as_ref()?.to_vec()).unwrap())
     }
 
-    fn zeros(count: usize) -> Option<Bytes> {
-        Some(Bytes::from(vec![0; count]))
+    fn zeros(count: usize) -> Bytes {
+        Bytes::from(vec![0; count])
     }
 
     #[test]
     fn what_fits_is_kept_as_it_was() {
-        let record = RawRecord { key: zeros(100), value: zeros(1_048_000), headers: vec![("a".into(), None), ("b".into(), zeros(9))] };
+        let record = RawRecord {
+            key: Some(zeros(100)),
+            value: Some(zeros(1_048_000)),
+            headers: vec![("a".into(), None), ("b".into(), Some(zeros(9)))],
+        };
         let written = written(record.clone(), "For a test.");
         assert_eq!((&written.key, &written.value), (&record.key, &record.value));
         assert_eq!(written.headers[..2], record.headers);
@@ -124,13 +128,16 @@ mod tests {
 
     #[test]
     fn what_does_not_is_cut_and_said() {
-        let long = written(RawRecord { key: zeros(100), value: zeros(2_000_000), headers: vec![("a".into(), zeros(9))] }, "For a test.");
+        let long = written(
+            RawRecord { key: Some(zeros(100)), value: Some(zeros(2_000_000)), headers: vec![("a".into(), Some(zeros(9)))] },
+            "For a test.",
+        );
         let kept = long.value.as_ref().unwrap().len();
         assert!(kept > 1_100_000, "{kept}");
         assert_eq!(said(&long, CUT).unwrap(), format!("Kept: {kept} of 2000000 bytes of the value."));
 
-        let headers = (0..300).map(|_| ("a".to_owned(), zeros(10_000))).collect();
-        let many = written(RawRecord { key: zeros(2_000_000), value: zeros(1_000_000), headers }, &"\u{e4}".repeat(9000));
+        let headers = (0..300).map(|_| ("a".to_owned(), Some(zeros(10_000)))).collect();
+        let many = written(RawRecord { key: Some(zeros(2_000_000)), value: Some(zeros(1_000_000)), headers }, &"\u{e4}".repeat(9000));
         assert!(many.key.is_none());
         let cut = said(&many, CUT).unwrap();
         assert!(cut.contains("of 300 headers, nothing of the key of 2000000 bytes."), "{cut}");

@@ -30,7 +30,7 @@ use super::size::record_size;
 use crate::bus::{ANSWER_WITHIN, BusError, Durable};
 
 /// Records that are on their way, by their bytes: a second's worth of a fast network, and little enough to lose.
-const ON_THEIR_WAY: usize = 16 * 1024 * 1024;
+pub(super) const ON_THEIR_WAY: usize = 16 * 1024 * 1024;
 
 /// A record as it goes to librdkafka.
 #[derive(Debug)]
