@@ -180,6 +180,11 @@ impl Bus for KafkaBus {
         .boxed()
     }
 
+    fn ends(&self, partition: &Partition) -> BoxFuture<'_, Result<(u64, u64), BusError>> {
+        let number = partition.number;
+        async move { self.ends_of(number).await.map_err(|_| BusError::Unavailable) }.boxed()
+    }
+
     fn dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), BusError>> {
         self.put_away(letter).boxed()
     }

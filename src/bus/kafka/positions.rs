@@ -28,3 +28,14 @@ impl KafkaBus {
         Ok((0..).zip(found).map(assignment).collect())
     }
 }
+
+impl KafkaBus {
+    /// Where a partition of *events* begins and ends now.
+    pub(super) async fn ends_of(&self, number: u32) -> Result<(u64, u64), KafkaError> {
+        let config = client::offsets(&self.settings, &self.node, &self.names.persistence);
+        let topic = self.names.events.clone();
+        let found = spawn_blocking(move || Offsets::new(&config)?.look(&topic, number, ANSWER).map_err(KafkaError::from));
+        let Found { log_start, log_end, .. } = found.await.map_err(|_| KafkaError::Thread)??;
+        Ok((log_start, log_end))
+    }
+}

@@ -13,6 +13,7 @@ mod memory_bus;
 mod postgres;
 mod postgres_faults;
 mod postgres_figures;
+mod postgres_open;
 mod shared_reads;
 mod sqlite;
 mod sqlite_figures;

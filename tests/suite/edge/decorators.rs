@@ -102,6 +102,14 @@ pub(super) enum Health {
     Contested,
     /// What has the body `poison` can't be stored.
     Picky,
+    /// More than so many messages at once are too much for it.
+    Slight(usize),
+    /// As if it had been put back to a copy without the last message, and as if somebody else claimed the partition just
+    /// before it is renumbered.
+    Restored,
+    /// The same, once that was noticed, and after the first attempt to renumber it.
+    Noticed,
+    Contended,
 }
 
 #[derive(Debug)]
@@ -134,7 +142,7 @@ impl SickStore {
                 tokio::time::sleep(pause).await;
                 Err(StoreError::Unavailable(Box::new(AsWanted)))
             }
-            Health::Hanging(_) | Health::Well | Health::Unreadable | Health::SlowPages(_) | Health::Contested | Health::Picky => Ok(()),
+            _ => Ok(()),
         }
     }
 }
@@ -152,7 +160,15 @@ macro_rules! suffering {
 
 impl Store for SickStore {
     fn claim(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<Claim, StoreError>> {
-        suffering!(self, false, self.inner.claim(partition, owner))
+        async move {
+            self.suffer(false).await?;
+            let mut claim = self.inner.claim(partition, owner).await?;
+            if matches!(*self.health.lock(), Health::Noticed | Health::Contended) {
+                claim.next -= 1;
+            }
+            Ok(claim)
+        }
+        .boxed()
     }
 
     fn append(&self, batch: Append) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
@@ -160,6 +176,13 @@ impl Store for SickStore {
             self.suffer(false).await?;
             if *self.health.lock() == Health::Contested {
                 self.inner.claim(batch.partition.clone(), Owner(Uuid::new_v4())).await?;
+            }
+            if matches!(*self.health.lock(), Health::Slight(most) if batch.messages.len() > most) {
+                return Err(StoreError::Late(Box::new(AsWanted)));
+            }
+            if *self.health.lock() == Health::Restored {
+                *self.health.lock() = Health::Noticed;
+                return Err(StoreError::Behind);
             }
             if *self.health.lock() == Health::Picky && batch.messages.iter().any(|(_, message)| &*message.body == b"poison") {
                 return Err(StoreError::Rejected("as the test wants it".into()));
@@ -171,7 +194,15 @@ impl Store for SickStore {
     }
 
     fn renumber(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<Epoch, StoreError>> {
-        suffering!(self, false, self.inner.renumber(partition, owner))
+        async move {
+            let health = std::mem::replace(&mut *self.health.lock(), Health::Well);
+            if health == Health::Noticed {
+                *self.health.lock() = Health::Contended;
+                return Err(StoreError::Fenced);
+            }
+            self.inner.renumber(partition, owner).await
+        }
+        .boxed()
     }
 
     fn adopt(&self, partition: PartitionKey, next: u64) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -214,8 +245,12 @@ impl Store for SickStore {
         suffering!(self, false, self.inner.trim(destination, keep))
     }
 
-    fn forget_ids(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
-        suffering!(self, false, self.inner.forget_ids(before_ms))
+    fn retention_turn(&self, every: Duration) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        suffering!(self, false, self.inner.retention_turn(every))
+    }
+
+    fn forget_ids(&self, age: Duration) -> BoxFuture<'_, Result<u64, StoreError>> {
+        suffering!(self, false, self.inner.forget_ids(age))
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
