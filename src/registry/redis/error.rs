@@ -59,8 +59,10 @@ mod tests {
     use super::*;
 
     fn said(line: &str) -> RedisError {
-        let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
-        from_redis_value::<String>(value).map(drop).map_err(RedisError::from).unwrap_err()
+        match redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap() {
+            Value::ServerError(error) => error.into(),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const PAGE: usize = 512;
 
 /// An entry as it stands there: its id, then names and values in turn.
-type Entry = (String, Vec<String>);
+type Entry = (String, Vec<Vec<u8>>);
 
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -130,9 +130,10 @@ impl NewsReader for Reader {
     }
 }
 
-fn news(fields: &[String]) -> Option<News> {
+fn news(fields: &[Vec<u8>]) -> Option<News> {
     let (pairs, _) = fields.as_chunks::<2>();
-    let fields: BTreeMap<&str, &str> = pairs.iter().map(|[name, value]| (name.as_str(), value.as_str())).collect();
+    let pairs = pairs.iter().map(|[name, value]| Some((str::from_utf8(name).ok()?, str::from_utf8(value).ok()?)));
+    let fields = pairs.collect::<Option<BTreeMap<_, _>>>()?;
     let user = || UserName::new(fields.get("user")?).ok();
     let token = || TokenId::new(fields.get("token")?).ok();
     match *fields.get("kind")? {
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_is_no_news_is_passed_over() {
-        let read = |text: &str| news(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let read = |text: &str| news(&text.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>());
         let token = TokenId::new("j").unwrap();
         assert_eq!(read("kind token-revoked token j later-field x"), Some(News::TokenRevoked { token }));
         for text in [
@@ -174,5 +175,6 @@ mod tests {
         ] {
             assert_eq!(read(text), None, "{text}");
         }
+        assert_eq!(news(&[vec![0xff], vec![]]), None);
     }
 }

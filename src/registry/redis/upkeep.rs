@@ -58,7 +58,7 @@ impl Upkeep {
             (false, true) => warn!(
                 policy = now.policy,
                 evicted = now.evicted,
-                "Redis throws keys away, and with them sessions and tokens; give it memory, or maxmemory-policy noeviction"
+                "Redis throws keys away when it is full, and with them sessions and tokens; set maxmemory-policy noeviction"
             ),
             (true, false) => info!("Redis does not throw keys away any more"),
             _ => {}
@@ -72,6 +72,7 @@ impl Upkeep {
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     policy: String,
+    limited: bool,
     evicted: u64,
 }
 
@@ -83,13 +84,15 @@ impl Seen {
         };
         Self {
             policy: value(memory, "maxmemory_policy").unwrap_or_default(),
+            limited: value(memory, "maxmemory").is_some_and(|bytes| bytes != "0"),
             evicted: value(stats, "evicted_keys").and_then(|keys| keys.parse().ok()).unwrap_or(0),
         }
     }
 
-    /// It may throw away what has no TTL, or it just threw something away.
+    /// Every policy but one throws away keys that footfall needs, since most of them have a TTL.
     fn throws_away(&self, before: Option<&Self>) -> bool {
-        self.evicted > before.map_or(0, |before| before.evicted.min(self.evicted))
+        let may = self.limited && !matches!(self.policy.as_str(), "" | "noeviction");
+        may || before.is_some_and(|before| before.evicted < self.evicted)
     }
 }
 
@@ -104,4 +107,25 @@ async fn sweep(link: &Link, keys: &Keys, from: &str) -> Result<String, RegistryE
         }
     }
     Ok(cursor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(limit: u64, policy: &str, evicted: u64) -> Seen {
+        let memory = format!("# Memory\r\nused_memory:900\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{policy}\r\n");
+        Seen::read(&memory, &format!("# Stats\r\nexpired_keys:4\r\nevicted_keys:{evicted}\r\n"))
+    }
+
+    #[test]
+    fn a_redis_that_throws_keys_away_is_noticed_before_and_when_it_does() {
+        assert!(!seen(0, "allkeys-lru", 0).throws_away(None), "it has no limit to reach");
+        assert!(!seen(100, "noeviction", 7).throws_away(None), "that was before");
+        assert!(!seen(100, "noeviction", 7).throws_away(Some(&seen(100, "allkeys-lru", 7))));
+        assert!(seen(100, "volatile-ttl", 0).throws_away(None));
+        assert!(seen(0, "noeviction", 8).throws_away(Some(&seen(0, "noeviction", 7))));
+        assert!(!seen(0, "noeviction", 0).throws_away(Some(&seen(0, "noeviction", 7))), "it was started anew");
+        assert!(!Seen::read("", "").throws_away(None));
+    }
 }

@@ -11,5 +11,6 @@ end
 -- Readers of the stream are woken; what they read is the stream.
 local function tell(stream, channel, ...)
   local id = redis.call('XADD', stream, 'MAXLEN', '~', 10000, '*', ...)
-  redis.call('PUBLISH', channel, id)
+  -- Who is not woken looks a second later: that it can't be said is no reason to stop half-way.
+  redis.pcall('PUBLISH', channel, id)
 end
