@@ -11,14 +11,14 @@ use crate::auth::{AuthError, Issuer};
 use crate::broker::OutboxSettings;
 use crate::bus::{Audience, Bus, BusError, BusState, KafkaBus, KafkaError, MemoryBus, MemoryBusSettings, Topic};
 use crate::channel::{Authentication, ChannelInterceptor, InboundChannel, RateLimit};
-use crate::consumers::{KeepOf, Partitions, RetentionSettings, broadcast, persistence, retention};
+use crate::consumers::{KeepOf, Partitions, RetentionSettings, Trouble, broadcast, persistence, retention};
 use crate::edge::{Edge, EdgeSettings, Numbering};
 use crate::message::{Destination, UserName};
 use crate::policy::Policies;
 use crate::session::is_reserved;
 use crate::settings::{BadSettings, BusKind, BusSettings, Checked, Mode, Settings, StoreKind, StoreSettings};
 use crate::shutdown::Shutdown;
-use crate::store::{Keep, PartitionKey, PostgresStore, SqliteStore, Store, StoreError};
+use crate::store::{Keep, PartitionKey, PostgresStore, SharedReads, SqliteStore, Store, StoreError};
 use crate::transport::{self, Connections, Development, Hindrance, Readiness, ServerSettings, Transport};
 
 /// Tokens of development mode live so long.
@@ -72,8 +72,9 @@ impl Node {
     ) -> Result<Self, StartError> {
         let issuer = (checked.settings.mode == Mode::Development).then(|| Issuer::new(&checked.settings.auth)).transpose()?;
         let (settings, policies) = (checked.settings, Arc::new(ArcSwap::from_pointee(checked.policies)));
-        let listener = transport::bind(settings.server.address()).map_err(|error| StartError::Listen(settings.server.address(), error))?;
-        let address = listener.local_addr().map_err(|error| StartError::Listen(settings.server.address(), error))?;
+        let no_listener = |error| StartError::Listen(settings.server.address(), error);
+        let bound = transport::bind(settings.server.address()).map_err(no_listener)?;
+        let address = bound.address().map_err(no_listener)?;
 
         let name = settings.node.name();
         let store = open_store(&settings.store).await?;
@@ -110,6 +111,7 @@ impl Node {
         };
         let head_timeout = settings.server.handshake_timeout.0;
         let router = transport::router(Arc::new(transport));
+        let listener = bound.listen().map_err(no_listener)?;
         let serving = transport::serve(listener, router, settings.server.max_connections, head_timeout, shutdown.clone());
         shutdown.spawn_essential("listener", serving);
         readiness.set_ready();
@@ -145,7 +147,10 @@ impl Node {
 async fn open_store(settings: &StoreSettings) -> Result<Arc<dyn Store>, StartError> {
     Ok(match settings.kind {
         StoreKind::Sqlite => Arc::new(SqliteStore::open(&settings.sqlite).await.map_err(StartError::Store)?),
-        StoreKind::Postgres => Arc::new(PostgresStore::open(&settings.postgres).await.map_err(StartError::Store)?),
+        // Many clients that come back at once ask the same; a file answers that sooner than it could be shared.
+        StoreKind::Postgres => {
+            Arc::new(SharedReads::new(Arc::new(PostgresStore::open(&settings.postgres).await.map_err(StartError::Store)?)))
+        }
     })
 }
 
@@ -161,8 +166,10 @@ fn hindrance(bus: &Arc<dyn Bus>, partitions: Partitions) -> Hindrance {
     let bus = Arc::clone(bus);
     Arc::new(move || match bus.state() {
         BusState::NotReady(why) => Some(why),
-        BusState::Ready if partitions.are_refused() => Some("log-refused"),
-        BusState::Ready => None,
+        BusState::Ready => partitions.trouble().map(|trouble| match trouble {
+            Trouble::OtherLog => "log-refused",
+            Trouble::Contested => "partition-contested",
+        }),
     })
 }
 

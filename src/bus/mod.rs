@@ -179,6 +179,9 @@ pub trait Bus: Debug + Send + Sync {
     /// What marks the record at this offset of an events partition; none if it is not in the log (any more).
     fn mark(&self, partition: &Partition, offset: u64) -> BoxFuture<'_, Result<Option<Mark>, BusError>>;
 
+    /// Where an events partition begins and ends now, as [`Assignment::log_start`] and [`Assignment::log_end`] were.
+    fn ends(&self, partition: &Partition) -> BoxFuture<'_, Result<(u64, u64), BusError>>;
+
     /// Puts away a record of *events* that can't be taken, with the reason and where it stood; durable when this
     /// resolves. The memory bus has nowhere to put it, so it says so in the log, and the sender gets no receipt.
     fn dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), BusError>>;

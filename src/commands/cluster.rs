@@ -119,7 +119,9 @@ async fn adopt_one(bus: &dyn Bus, store: &dyn Store, assignment: &Assignment) ->
         Err(error) => return Err(error.into()),
     };
     let Some(why) = why else { return Ok(None) };
-    let next = assignment.committed.unwrap_or(0).max(assignment.log_start).min(assignment.log_end);
+    // From its beginning: what was stored of it is known by its ids, and what was not is stored now. A committed offset
+    // may be one of the log before.
+    let next = assignment.log_start;
     store.adopt(key, next).await?;
     Ok(Some((why, next)))
 }

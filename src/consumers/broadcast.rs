@@ -36,6 +36,8 @@ pub async fn broadcast(mut consumer: Box<dyn Consumer>, edge: Edge, shutdown: Sh
                         }
                     }
                     consumer.commit(&batch.partition, batch.end);
+                    // Delivering is work without waiting; others on this thread get their turn between batches.
+                    tokio::task::yield_now().await;
                 }
             }
             Ok(Event::Assigned(_) | Event::Revoked(_)) => {}
@@ -48,7 +50,5 @@ pub async fn broadcast(mut consumer: Box<dyn Consumer>, edge: Edge, shutdown: Sh
                 }
             }
         }
-        // Delivering is work without waiting; others on this thread get their turn between batches.
-        tokio::task::yield_now().await;
     }
 }

@@ -18,19 +18,17 @@ pub async fn other_log(bus: &dyn Bus, assignment: &Assignment, claim: &Claim) ->
         return None;
     }
     let mut pause = RETRY;
-    let found = loop {
-        match bus.mark(&assignment.partition, last).await {
-            Ok(found) => break found,
-            Err(error) => tracing::warn!(%error, "the last stored record can't be looked up, trying again"),
+    // Asked for now: since the assignment another owner may have gone on, or retention.
+    let (found, (_, log_end)) = loop {
+        match (bus.mark(&assignment.partition, last).await, bus.ends(&assignment.partition).await) {
+            (Ok(found), Ok(ends)) => break (found, ends),
+            (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "the last stored record can't be looked up, trying again"),
         }
         wait(&mut pause).await;
     };
     match (found, &claim.mark) {
         (Some(found), Some(mark)) if found != *mark => Some(format!("Record {last} is not the one that was stored last.")),
-        // Another owner may have gone on since the assignment, but only with what is in the log.
-        (None, _) if claim.next > assignment.log_end => {
-            Some(format!("The log ends at {}, before record {last}, which was stored last.", assignment.log_end))
-        }
+        (None, _) if claim.next > log_end => Some(format!("The log ends at {log_end}, before record {last}, which was stored last.")),
         _ => None,
     }
 }

@@ -10,6 +10,6 @@ mod retention;
 
 pub use broadcast::broadcast;
 pub use identity::other_log;
-pub use partition::Partitions;
+pub use partition::{Partitions, Trouble};
 pub use persistence::persistence;
 pub use retention::{KeepOf, RetentionSettings, apply as apply_retention, retention};

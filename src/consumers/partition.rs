@@ -5,7 +5,7 @@
 //! not know it yet can write nothing. Batches are stored one after the other; the wait until the broadcast of one is
 //! durable overlaps with the next one's storing, and commits keep their order.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use super::persistence::{Said, Say};
 use super::poison;
 use crate::bus::{Assignment, Batch, Bus, BusError, Durable, Partition, Record, Topic};
 use crate::message::{Message, Position};
-use crate::store::{Appended, Claim, Owner, PartitionKey, Store, StoreError};
+use crate::store::{Append, Appended, Owner, PartitionKey, Store, StoreError};
 
 /// Between attempts while the store or the bus is away: the first, doubled up to the last.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -34,27 +34,42 @@ const MAX_CLAIMS: usize = 3;
 const CLAIMS_WITHIN: Duration = Duration::from_secs(10);
 /// An owner that was away this long asks again whether it still is one before it broadcasts.
 const TRUSTED_FOR: Duration = Duration::from_secs(5);
+/// Between looks at the store for a partition without messages.
+const LOOK_WHEN_IDLE: Duration = Duration::from_secs(20);
 /// Batches that are stored and whose broadcast is not known to be durable; beyond that the next one waits.
 const MAX_UNFINISHED: usize = 4;
 
 /// What others may know of this node's partitions. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Partitions(Arc<Mutex<BTreeSet<u32>>>);
+pub struct Partitions(Arc<Mutex<BTreeMap<u32, Trouble>>>);
+
+/// Why a partition that is assigned here is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Its log is not the one that the store was filled from.
+    OtherLog,
+    /// Another node keeps claiming it.
+    Contested,
+}
 
 impl Partitions {
-    /// Whether a partition is not read here because its log is not the one the store was filled from.
-    pub fn are_refused(&self) -> bool {
-        !self.0.lock().is_empty()
+    /// One of the troubles there are.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.0.lock().values().next().copied()
     }
 }
 
-/// Why a batch was not finished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why something was not done with a partition; nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unfinished {
-    /// Somebody claimed the partition; nothing was written.
+    /// Somebody claimed the partition.
     Fenced,
-    /// The store was put back to an older copy; nothing was written.
+    /// The store was put back to an older copy.
     Behind,
+    /// A message can never be stored.
+    Rejected(String),
+    /// The store was filled from another log.
+    OtherLog(String),
     /// The store is closed, so this node stops; whoever reads the batch next does it again.
     Closed,
 }
@@ -105,118 +120,136 @@ impl Worker {
         self.claim(&mut assignment).await?;
         let mut unfinished = FuturesOrdered::new();
         loop {
-            tokio::select! {
+            let done = tokio::select! {
                 biased;
                 Some(end) = unfinished.next() => {
                     assignment.committed = Some(end);
                     self.say(Say::Commit(end)).await?;
+                    continue;
                 }
-                batch = batches.recv(), if unfinished.len() < MAX_UNFINISHED => {
-                    let Some(batch) = batch else { return Ok(()) };
-                    match self.store_and_publish(&batch).await {
-                        Ok(published) => {
-                            unfinished.push_back(finished(Arc::clone(&self.bus), published, batch.end));
-                            self.say(Say::More).await?;
-                        }
-                        Err(Unfinished::Closed) => return Err(Unfinished::Closed),
-                        Err(Unfinished::Fenced) if self.is_taken() => {
-                            tracing::error!(partition = self.partition.number, "another node keeps claiming this partition; it is left to it");
-                            return self.say(Say::Leave).await;
-                        }
-                        Err(Unfinished::Fenced | Unfinished::Behind) => {
-                            // What was broadcast before is committed first, so that it is not done again.
-                            while let Some(end) = unfinished.next().await {
-                                assignment.committed = Some(end);
-                                self.say(Say::Commit(end)).await?;
-                            }
-                            assignment.log_end = assignment.log_end.max(batch.end);
-                            self.claim(&mut assignment).await?;
-                        }
+                batch = batches.recv(), if unfinished.len() < MAX_UNFINISHED => match batch {
+                    Some(batch) => self.store_and_publish(&batch).await.map(|published| Some((published, batch.end))),
+                    None => return Ok(()),
+                },
+                () = tokio::time::sleep(LOOK_WHEN_IDLE) => self.look().await.map(|()| None),
+            };
+            match done {
+                Ok(None) => {}
+                Ok(Some((published, end))) => {
+                    unfinished.push_back(finished(Arc::clone(&self.bus), published, end));
+                    self.say(Say::More).await?;
+                }
+                Err(Unfinished::Fenced | Unfinished::Behind) => {
+                    // What was broadcast before is committed first, so that it is not done again.
+                    while let Some(end) = unfinished.next().await {
+                        assignment.committed = Some(end);
+                        self.say(Say::Commit(end)).await?;
                     }
+                    self.claim(&mut assignment).await?;
                 }
+                Err(other) => return Err(other),
             }
         }
     }
 
-    /// Whether it was claimed away too often. Once or twice that is a rebalance's echo.
+    /// Becomes the owner, and begins to read where what is stored and broadcast ends. However often somebody comes in
+    /// between: the group says that the partition is this node's, and if it is not, it will say so.
+    async fn claim(&mut self, assignment: &mut Assignment) -> Result<(), Unfinished> {
+        loop {
+            if self.is_taken() {
+                self.trouble(Trouble::Contested, "Another node keeps claiming it.");
+                tokio::time::sleep(CLAIMS_WITHIN).await;
+            }
+            self.owner = Owner(Uuid::new_v4());
+            match self.try_claim(assignment).await {
+                Err(Unfinished::Fenced | Unfinished::Behind) => {}
+                Err(Unfinished::OtherLog(why)) => {
+                    self.claimed.clear();
+                    self.trouble(
+                        Trouble::OtherLog,
+                        &format!("{why} Nothing of it is stored until `footfall topics adopt` accepts the log."),
+                    );
+                    tokio::time::sleep(REFUSED).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Whether it was claimed too often. Once or twice that is a rebalance's echo.
     fn is_taken(&mut self) -> bool {
         self.claimed.retain(|claimed| claimed.elapsed() < CLAIMS_WITHIN);
         self.claimed.push(Instant::now());
-        self.claimed.len() > MAX_CLAIMS
+        self.claimed.len() > 1 + MAX_CLAIMS
     }
 
-    /// Becomes the owner, and begins to read where what is stored and broadcast ends.
-    async fn claim(&mut self, assignment: &mut Assignment) -> Result<(), Unfinished> {
-        loop {
-            self.owner = Owner(Uuid::new_v4());
-            let key = self.key();
-            let claimed = self.until_done("claim", || self.store.claim(key.clone(), self.owner)).await;
-            let refused = match claimed? {
-                Ok(claim) => match identity::other_log(self.bus.as_ref(), assignment, &claim).await {
-                    None => return self.start(assignment, &claim).await,
-                    Some(refused) => refused,
-                },
-                Err(refused) => refused,
-            };
-            if self.partitions.0.lock().insert(self.partition.number) {
-                tracing::error!(
-                    partition = self.partition.number,
-                    log = &*self.partition.log,
-                    "{refused} Nothing of it is stored until `footfall topics adopt` accepts the log as it is."
-                );
-            }
-            tokio::time::sleep(REFUSED).await;
+    async fn try_claim(&mut self, assignment: &mut Assignment) -> Result<(), Unfinished> {
+        let key = self.key();
+        let claim = self.until_done("claim", || self.store.claim(key.clone(), self.owner)).await?;
+        if let Some(why) = identity::other_log(self.bus.as_ref(), assignment, &claim).await {
+            return Err(Unfinished::OtherLog(why));
         }
-    }
-
-    async fn start(&mut self, assignment: &mut Assignment, claim: &Claim) -> Result<(), Unfinished> {
-        self.partitions.0.lock().remove(&self.partition.number);
         let committed = assignment.committed.unwrap_or(claim.next);
         let mut epoch = claim.epoch;
         if claim.next < committed.max(self.at_least) {
-            let key = self.key();
-            let renumbered = self.until_done("renumber", || self.store.renumber(key.clone(), self.owner)).await?;
-            epoch = match renumbered {
-                Ok(epoch) => epoch,
-                Err(refused) => {
-                    tracing::error!(refused, "a new epoch could not be had");
-                    return Err(Unfinished::Fenced);
-                }
-            };
-            tracing::error!(
-                partition = self.partition.number,
-                next = claim.next,
-                committed,
-                %epoch,
-                "the store was put back to an older copy; positions given out since then are void"
-            );
+            epoch = self.until_done("renumber", || self.store.renumber(key.clone(), self.owner)).await?;
+            let partition = self.partition.number;
+            tracing::error!(partition, next = claim.next, committed, %epoch, "the store was put back to an older copy; positions given out since then are void");
         }
         self.at_least = claim.next;
         let start = committed.min(claim.next).max(assignment.log_start);
         if start > claim.next {
+            let partition = self.partition.number;
             tracing::error!(
-                partition = self.partition.number,
+                partition,
                 next = claim.next,
                 start,
                 "records were removed from the log before they were stored; they are lost"
             );
         }
         tracing::info!(partition = self.partition.number, next = claim.next, start, %epoch, "partition claimed");
+        self.partitions.0.lock().remove(&self.partition.number);
         // All before it is done with; after another claim what comes from here on is read again.
         assignment.committed = Some(start);
         self.say(Say::Start(start)).await
     }
 
+    /// Told once for each time that it begins.
+    fn trouble(&self, trouble: Trouble, why: &str) {
+        if self.partitions.0.lock().insert(self.partition.number, trouble) != Some(trouble) {
+            tracing::error!(partition = self.partition.number, log = &*self.partition.log, "this partition is not read: {why}");
+        }
+    }
+
+    /// Of a partition without messages nobody would notice that the store was put back to an older copy.
+    async fn look(&self) -> Result<(), Unfinished> {
+        let nothing = Append {
+            partition: self.key(),
+            owner: self.owner,
+            messages: Vec::new(),
+            end: self.at_least,
+            mark: None,
+            at_least: self.at_least,
+        };
+        match self.until_done("look", || self.store.append(nothing.clone())).await {
+            Ok(_nothing) => Ok(()),
+            // Whoever owns it may do so: there is nothing to be written here.
+            Err(Unfinished::Fenced) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
     /// One batch, stored, and what of it is on its way to all nodes.
     async fn store_and_publish(&mut self, batch: &Batch) -> Result<Vec<(Durable, Record)>, Unfinished> {
-        let stored = poison::append(self, batch).await?;
+        // Before the answer, which a node that was stopped meanwhile reads late.
         let mut sure = Instant::now();
+        let stored = poison::append(self, batch).await?;
         let mut published = Vec::with_capacity(stored.len());
         for (message, appended) in stored {
             let Some(news) = news(&message, appended) else { continue };
             if sure.elapsed() > TRUSTED_FOR {
                 let key = self.key();
-                if !matches!(self.until_done("owns", || self.store.owns(key.clone(), self.owner)).await?, Ok(true)) {
+                if !self.until_done("owns", || self.store.owns(key.clone(), self.owner)).await? {
                     return Err(Unfinished::Fenced);
                 }
                 sure = Instant::now();
@@ -232,16 +265,16 @@ impl Worker {
         &'a self,
         what: &'static str,
         attempt: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
-    ) -> Result<Result<T, String>, Unfinished> {
+    ) -> Result<T, Unfinished> {
         let mut pause = RETRY.0;
         loop {
             match attempt().await {
-                Ok(done) => return Ok(Ok(done)),
+                Ok(done) => return Ok(done),
                 Err(StoreError::Fenced) => return Err(Unfinished::Fenced),
                 Err(StoreError::Behind) => return Err(Unfinished::Behind),
                 Err(StoreError::Closed) => return Err(Unfinished::Closed),
-                Err(StoreError::Rejected(why)) => return Ok(Err(why)),
-                Err(error @ StoreError::OtherLog(_)) => return Ok(Err(format!("{error}."))),
+                Err(StoreError::Rejected(why)) => return Err(Unfinished::Rejected(why)),
+                Err(error @ StoreError::OtherLog(_)) => return Err(Unfinished::OtherLog(format!("{error}."))),
                 Err(error) if error.is_retryable() => tracing::warn!(%error, what, "the store is away, trying again"),
                 Err(error) => tracing::error!(%error, what, "the store is not in order, trying again"),
             }

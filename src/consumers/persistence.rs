@@ -25,8 +25,6 @@ pub(super) enum Say {
     Start(u64),
     More,
     Commit(u64),
-    /// It leaves the partition to whoever keeps claiming it.
-    Leave,
 }
 
 /// Who said it. What a worker says of a partition that is not its own any more is not heard.
@@ -93,7 +91,6 @@ pub async fn persistence(
                         Say::Start(offset) => consumer.start(&partition, offset),
                         Say::More => consumer.more(&partition),
                         Say::Commit(next) => consumer.commit(&partition, next),
-                        Say::Leave => drop(owned.remove(&partition)),
                     }
                 }
             }

@@ -24,13 +24,12 @@ pub(super) async fn append(worker: &mut Worker, batch: &Batch) -> Result<Vec<(Ar
     let mut ranges: Vec<_> = std::iter::once(0..batch.records.len()).collect();
     while let Some(range) = ranges.pop() {
         let piece = piece(worker, batch, range.clone());
-        let appended = worker.until_done("append", || worker.store.append(piece.clone())).await?;
-        match appended {
+        match worker.until_done("append", || worker.store.append(piece.clone())).await {
             Ok(appended) => {
-                worker.at_least = piece.end;
+                worker.at_least = worker.at_least.max(piece.end);
                 fates.extend(piece.messages.into_iter().map(|(_, message)| message).zip(appended.into_iter().map(Fate::Appended)));
             }
-            Err(reason) if range.len() == 1 => {
+            Err(Unfinished::Rejected(reason)) if range.len() == 1 => {
                 let (offset, record) = &batch.records[range.start];
                 put_away(worker, *offset, reason, Dead::Record(record.clone())).await;
                 fates.push((Arc::clone(&record.message), Fate::Refused));
@@ -39,15 +38,16 @@ pub(super) async fn append(worker: &mut Worker, batch: &Batch) -> Result<Vec<(Ar
                     ranges.push(range.end..range.end);
                 }
             }
-            Err(reason) if range.is_empty() => {
+            Err(Unfinished::Rejected(reason)) if range.is_empty() => {
                 tracing::error!(partition = worker.partition.number, reason, "the store takes nothing of this batch, not even its end");
                 wait(&mut RETRY.clone()).await;
                 ranges.push(range);
             }
-            Err(_) => {
+            Err(Unfinished::Rejected(_)) => {
                 let middle = range.start + range.len() / 2;
                 ranges.extend([middle..range.end, range.start..middle]);
             }
+            Err(other) => return Err(other),
         }
     }
     Ok(fates)

@@ -153,6 +153,15 @@ impl Edge {
             }
             let end = match self.step(&gate.0, &joiner, epoch, last) {
                 Step::Live => return,
+                // The store was renumbered and the gate has not heard of it: it asks, and then this goes on.
+                Step::Renumbered if last == from && retries < MAX_RETRIES => {
+                    self.read_what(&gate.0, gate.0.with(|order| order.compare(Position { epoch, sequence: last })));
+                    retries += 1;
+                    drop(turn);
+                    let told = gate.0.until(|order| order.position().is_some_and(|position| position.epoch == epoch));
+                    let _told_or_not = timeout(RETRY, told).await;
+                    continue;
+                }
                 Step::Renumbered => Err(Code::PositionLost),
                 Step::Behind(through) => match self.replay_page(&gate.0, &joiner, last, through).await {
                     Ok(reached) => {

@@ -35,15 +35,30 @@ pub(super) struct Seat {
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
+/// An address that is ours, at which nobody is let in yet.
+#[derive(Debug)]
+pub struct Bound(Socket);
+
 /// Binds an address; port 0 takes any that is free.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<Bound> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restarted node must not wait for the sockets of the one before.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket.into())
+    Ok(Bound(socket))
+}
+
+impl Bound {
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet address"))
+    }
+
+    /// Lets clients in. Earlier the kernel would greet them for a node that can't serve yet, and no proxy would try another.
+    pub fn listen(self) -> io::Result<TcpListener> {
+        self.0.listen(BACKLOG)?;
+        TcpListener::from_std(self.0.into())
+    }
 }
 
 /// Serves until the node drains; connections that are upgraded by then go on.

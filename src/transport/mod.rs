@@ -18,7 +18,7 @@ use axum::routing::{get, post};
 
 pub use connections::Connections;
 pub use health::{Hindrance, Readiness};
-pub use listener::{bind, serve};
+pub use listener::{Bound, bind, serve};
 pub use page::{Development, MakeToken};
 pub use settings::ServerSettings;
 

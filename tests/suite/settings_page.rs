@@ -125,6 +125,9 @@ fn kind(schema: &Value, property: &Value) -> String {
         "string" if property["pattern"].is_string() => "time".to_owned(),
         "string" if property["format"] == "ip" => "IP address".to_owned(),
         "string" => "string".to_owned(),
+        "object" if resolved(schema, &property["additionalProperties"]).is_some_and(|value| value["type"] == "string") => {
+            "table of strings".to_owned()
+        }
         other => panic!("how should the page say {other:?}? {property}"),
     }
 }

@@ -17,13 +17,18 @@ const BUILD: Duration = Duration::from_mins(20);
 const TESTS: Duration = Duration::from_mins(10);
 const FORMAT: Duration = Duration::from_mins(1);
 
+/// The standard load on one node, and the rows of the failure matrix on three.
+pub(crate) const CALM: &str = "cluster::calm::";
+pub(crate) const FAULTS: &str = "cluster::real_nodes_";
+
 /// Tier 0.
 pub fn fast() -> ExitCode {
     let mut report = Report::default();
     let mut tests = cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast", "--"]);
-    tests.args(["--skip", "real_"]);
+    // They need servers.
+    tests.args(["--skip", "real_", "--skip", "contracts::postgres", "--skip", "contracts::kafka", "--skip", "commands::cluster"]);
     // They need no other program, but a minute of killing and restarting nodes.
-    tests.args(["--skip", "durability::", "--skip", "sqlite_kill::", "--skip", "spec::limits", "--skip", "spec::flow"]);
+    tests.args(["--skip", "durability::", "--skip", "sqlite_kill::", "--skip", "spec::limits", "--skip", "spec::flow", "--skip", CALM]);
     report.tests("tests in Rust", &mut tests, BUILD, Counts::of_cargo);
     report.finish(false)
 }
@@ -42,10 +47,10 @@ pub fn all() -> ExitCode {
     // The same artifacts as the tests', node included: with other features or another profile all would be built twice.
     let mut build = cargo(&["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]);
     let Some(messages) = report.read("build", &mut build, BUILD) else { return report.finish(true) };
-    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast", "--", "--skip", "cluster::"]);
+    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast", "--", "--skip", CALM, "--skip", FAULTS]);
     report.tests("tests in Rust", &mut tests, TESTS, Counts::of_cargo);
     // By themselves: they measure times, and on a machine that other tests keep busy these say nothing.
-    let mut faults = cargo(&["test", "--package", "footfall", "--test", "suite", "--", "--nocapture", "cluster::"]);
+    let mut faults = cargo(&["test", "--package", "footfall", "--test", "suite", "--", "--nocapture", CALM, FAULTS]);
     report.tests("faults of a cluster", &mut faults, TESTS, Counts::of_cargo);
 
     if let Some(node) = report.step("node binary", || node_binary(&messages)) {
@@ -55,8 +60,11 @@ pub fn all() -> ExitCode {
 }
 
 /// Builds the node, and where it is.
-pub(crate) fn build_node() -> anyhow::Result<PathBuf> {
+pub(crate) fn build_node(release: bool) -> anyhow::Result<PathBuf> {
     let mut build = cargo(&["build", "--package", "footfall", "--bin", "footfall", "--message-format=json-render-diagnostics"]);
+    if release {
+        build.arg("--release");
+    }
     node_binary(&succeeded(&mut build, BUILD, false)?)
 }
 

@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn silence_counts_only_once_something_failed() {
-        let health = begun_before(Duration::from_secs(60));
+        let health = begun_before(Duration::from_mins(1));
         assert_eq!((health.may_publish(), health.state()), (Ok(()), BusState::Ready));
         health.failure();
         assert_eq!((health.may_publish(), health.state()), (Err(BusError::Unavailable), BusState::NotReady("bus-unavailable")));

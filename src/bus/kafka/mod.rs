@@ -39,7 +39,7 @@ pub use self::topics::{Finding, TopicReport, TopicState, Weight, check_topics, c
 
 use self::broadcast::BroadcastConsumer;
 use self::client::Names;
-use self::cloud_event::{encode, now, rfc3339};
+use self::cloud_event::{Header, encode, now, rfc3339};
 use self::error::sentence;
 use self::events::{EventsConsumer, Leaving};
 use self::log::Log;
@@ -93,22 +93,17 @@ impl KafkaBus {
     }
 
     async fn put_away(&self, letter: DeadLetter) -> Result<(), BusError> {
-        let encoded = match &letter.record {
-            Dead::Record(record) => Some(encode(record, &self.node)),
-            Dead::Raw(_) => None,
-        };
-        let (key, value, headers): (_, _, Vec<(&str, Option<&[u8]>)>) = match (&letter.record, &encoded) {
-            (Dead::Raw(raw), _) => {
+        let encoded;
+        let (key, value, headers): (_, _, Vec<Header<'_>>) = match &letter.record {
+            Dead::Raw(raw) => {
                 let headers = raw.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
                 (raw.key.as_deref(), raw.value.clone(), headers.collect())
             }
-            (Dead::Record(_), encoded) => match encoded {
-                Some(encoded) => {
-                    let headers = encoded.headers.iter().map(|(name, value)| (&**name, Some(&**value)));
-                    (Some(encoded.key.as_bytes()), Some(encoded.value.clone()), headers.collect())
-                }
-                None => (None, None, Vec::new()),
-            },
+            Dead::Record(record) => {
+                encoded = encode(record, &self.node);
+                let headers = encoded.headers.iter().map(|(name, value)| (&**name, Some(&**value)));
+                (Some(encoded.key.as_bytes()), Some(encoded.value.clone()), headers.collect())
+            }
         };
         let own = own_headers(&letter, &self.node);
         // Last, so that whoever asks for the last header of a name gets these, whatever the record had.
@@ -200,6 +195,11 @@ impl Bus for KafkaBus {
             })
         }
         .boxed()
+    }
+
+    fn ends(&self, partition: &Partition) -> BoxFuture<'_, Result<(u64, u64), BusError>> {
+        let number = partition.number;
+        async move { self.ends_of(number).await.map_err(|_| BusError::Unavailable) }.boxed()
     }
 
     fn dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), BusError>> {

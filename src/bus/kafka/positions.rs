@@ -32,6 +32,19 @@ impl KafkaBus {
     }
 }
 
+impl KafkaBus {
+    /// Where a partition of *events* begins and ends now.
+    pub(super) async fn ends_of(&self, number: u32) -> Result<(u64, u64), KafkaError> {
+        let (config, topic) = (client::asking(&self.settings, &self.node), self.names.events.clone());
+        let found = spawn_blocking(move || {
+            let client: BaseConsumer = config.create()?;
+            client.fetch_watermarks(&topic, raw(number), ANSWER)
+        });
+        let (log_start, log_end) = found.await.map_err(|_| KafkaError::Thread)??;
+        Ok((unsigned(log_start), unsigned(log_end)))
+    }
+}
+
 struct Found {
     committed: Option<u64>,
     log_start: u64,

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, error, warn};
 
+use super::cloud_event::Header as RawHeader;
 use super::error::{KafkaError, sentence};
 use super::log::Log;
 use super::room::{Permit, Room};
@@ -38,7 +39,7 @@ pub(super) struct Outgoing<'a> {
     pub(super) partition: Option<u32>,
     pub(super) key: Option<&'a [u8]>,
     pub(super) value: Option<Bytes>,
-    pub(super) headers: Vec<(&'a str, Option<&'a [u8]>)>,
+    pub(super) headers: Vec<RawHeader<'a>>,
 }
 
 impl Outgoing<'_> {
@@ -98,11 +99,21 @@ impl Producer {
         record.key = outgoing.key;
         record.payload = outgoing.value.as_deref();
         record.partition = outgoing.partition.and_then(|number| i32::try_from(number).ok());
-        client.send(record).map_err(|(failure, _)| {
-            // It is not in the queue, so nobody will ever read it.
-            warn!(error = sentence(&failure), topic = outgoing.topic, "a record was not taken by the producer");
-            BusError::Unavailable
-        })
+        let failure = match client.send(record) {
+            Ok(()) => return Ok(()),
+            // The first to meet a dead producer, before its own thread has heard of it.
+            Err((failure, record)) if failure.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) => {
+                client.context().look_at(failure.rdkafka_error_code());
+                match self.living()?.send(record) {
+                    Ok(()) => return Ok(()),
+                    Err((failure, _)) => failure,
+                }
+            }
+            Err((failure, _)) => failure,
+        };
+        // It is not in the queue, so nobody will ever read it.
+        warn!(error = sentence(&failure), topic = outgoing.topic, "a record was not taken by the producer");
+        Err(BusError::Unavailable)
     }
 
     /// A fatal error ends a producer for good: what it had in flight is in doubt, and a new one takes over.
@@ -223,7 +234,12 @@ fn outcome(code: Option<RDKafkaErrorCode>) -> BusError {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
     use super::*;
+    use crate::bus::kafka::health::Health;
+    use crate::bus::kafka::{KafkaSettings, client};
 
     #[test]
     fn what_was_produced_is_in_doubt_unless_no_broker_could_ever_take_it() {
@@ -239,5 +255,33 @@ mod tests {
         }
         assert_eq!(outcome(None), BusError::Unknown);
         assert_eq!(outcome(Some(RDKafkaErrorCode::MessageSizeTooLarge)), BusError::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn a_fatal_error_puts_what_is_in_flight_in_doubt_and_a_new_producer_takes_over() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t.events", 1, 1).unwrap();
+        let settings = KafkaSettings { brokers: cluster.bootstrap_servers(), ..KafkaSettings::default() };
+        let log = Log {
+            id: "mock".into(),
+            events: "t.events".into(),
+            broadcast: "t.broadcast".into(),
+            partitions: 1,
+            reserved: |_| false,
+            health: Health::new(),
+        };
+        let producer = Producer::new(client::producer(&settings, "n"), Arc::new(log)).unwrap();
+        let send = async || {
+            let outgoing = Outgoing { topic: "t.events", partition: Some(0), key: Some(b"k"), value: None, headers: Vec::new() };
+            producer.send(outgoing).await.unwrap().await
+        };
+        assert_eq!(send().await, Ok(()));
+        let first = Arc::as_ptr(&producer.current.load_full().unwrap());
+        // No number follows the one that the broker says it has: order and once can't be promised any more.
+        cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER]);
+        assert_eq!(send().await, Err(BusError::Unknown));
+        assert_eq!(send().await, Ok(()));
+        assert_ne!(Arc::as_ptr(&producer.current.load_full().unwrap()), first);
+        producer.finish(Duration::from_secs(1)).await;
     }
 }

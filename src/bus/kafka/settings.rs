@@ -193,9 +193,11 @@ mod tests {
         assert_eq!(wrong_keys(&working()), [""; 0]);
     }
 
+    type Change = fn(&mut KafkaSettings);
+
     #[test]
     fn what_can_not_work_is_named() {
-        let cases: [(&str, fn(&mut KafkaSettings)); 12] = [
+        let cases: [(&str, Change); 12] = [
             ("brokers", |it| it.brokers = " ".into()),
             ("prefix", |it| it.prefix = "a b".into()),
             ("prefix", |it| it.prefix = "..".into()),

@@ -134,6 +134,11 @@ impl Bus for MemoryBus {
         ready(Ok(None)).boxed()
     }
 
+    // Nothing of it is ever read before its first consumer says where it begins.
+    fn ends(&self, _partition: &Partition) -> BoxFuture<'_, Result<(u64, u64), BusError>> {
+        ready(Ok((0, u64::MAX))).boxed()
+    }
+
     fn dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), BusError>> {
         let DeadLetter { partition, offset, reason, .. } = letter;
         tracing::error!(partition = partition.number, offset, reason, "a message can't be taken, and is gone");

@@ -229,6 +229,7 @@ impl Order {
         self.held.retain(|message| message.position.is_some_and(|position| position.epoch == head.epoch));
         if head.epoch != self.epoch {
             through(Out::Ended(Code::PositionLost));
+            // Who subscribed to a pattern knows no position, and may be given again what is numbered again.
             (self.epoch, self.last, self.came_out) = (head.epoch, head.sequence, None);
             self.ring.clear();
         }

@@ -15,7 +15,7 @@ pub(super) async fn row(world: Arc<World>) {
     let row = Row::begin(&world, "groups", LOAD).await;
     let nodes = world.cluster.nodes().len();
     // Offsets of the broadcast are committed now and then only.
-    world.until("every group shows its lag", || groups(&world).values().all(|group| group.is_whole())).await;
+    world.until("every group shows its lag", || groups(&world).values().all(Group::is_whole)).await;
     let all = groups(&world);
     assert!(all.contains_key(GROUP), "{all:?}");
     assert_eq!(all.keys().filter(|group| group.starts_with("footfall-broadcast-")).count(), nodes, "{all:?}");

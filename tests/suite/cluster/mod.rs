@@ -17,6 +17,7 @@ mod row;
 mod rows;
 mod starting;
 mod stopped;
+mod together;
 mod world;
 
 use std::pin::Pin;
@@ -38,7 +39,8 @@ type Play = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A row's name, the first tier that has it, and what it does.
 type Row = (&'static str, u32, fn(Arc<World>) -> Play);
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
+    ("together", 1, |world| Box::pin(together::row(world))),
     ("groups", 1, |world| Box::pin(groups::row(world))),
     ("F2", 1, |world| Box::pin(node_killed::row(world))),
     ("F7", 1, |world| Box::pin(broker_killed::row(world))),

@@ -1,12 +1,12 @@
 //! F4, all nodes are restarted, one after another, politely: no SEND fails, and nobody has to come back more often than
 //! its node goes.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::row::{Finished, Load, Row};
 use super::world::{World, hurt};
-use crate::checker::most_reconnects;
+use crate::checker::{most_reconnects, stall};
 use crate::driver::What;
 
 pub(super) async fn row(world: Arc<World>) {
@@ -24,8 +24,12 @@ pub(super) async fn row(world: Arc<World>) {
     let (reconnects, worst) = (most_reconnects(&finished.run.logs), worst_second(&finished));
     finished.figures.count("at most one reconnect a restart", true, reconnects <= restarts);
     finished.figures.note("reconnects of one client at most", reconnects);
-    finished.figures.note("reconnects in one second at most, by their mean", format!("{worst:.1}"));
-    finished.stalled("stall", Duration::from_secs(3));
+    finished.figures.ratio("reconnects in one second at most, by their mean", 3.0, worst);
+    // Those that came in when the node had said that it is about to stop; they go out again on the next connection.
+    let unanswered = unanswered(&finished);
+    finished.figures.note("sends that a closing connection left open", unanswered);
+    let stall = stall(&finished.run.logs);
+    finished.figures.note("the longest stall", format!("{:.1} s", stall.as_secs_f64()));
     finished.clean();
 }
 
@@ -35,9 +39,25 @@ fn failed(finished: &Finished) -> usize {
     entries.filter(|entry| matches!(entry.what, What::Error { id: Some(_), .. })).count()
 }
 
+fn unanswered(finished: &Finished) -> usize {
+    let mut unanswered = 0;
+    for log in &finished.run.logs {
+        let mut open = HashSet::new();
+        for entry in &log.entries {
+            match &entry.what {
+                What::Sent { id, .. } => _ = open.insert(*id),
+                What::Receipted { id } | What::Error { id: Some(id), .. } => _ = open.remove(id),
+                What::Disconnected { .. } => unanswered += open.drain().count(),
+                _ => {}
+            }
+        }
+    }
+    unanswered
+}
+
 /// How many reconnects the busiest second had, in multiples of what a second has on average while anybody reconnects.
 fn worst_second(finished: &Finished) -> f64 {
-    let mut seconds = std::collections::BTreeMap::new();
+    let mut seconds = BTreeMap::new();
     for log in &finished.run.logs {
         let connects = log.entries.iter().filter(|entry| matches!(entry.what, What::Connected { .. }));
         for connect in connects.skip(1) {

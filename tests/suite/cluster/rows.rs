@@ -46,12 +46,33 @@ impl Rows {
         database
     }
 
+    /// How far each partition is stored: the offset after the last record.
+    pub(super) async fn next(&self) -> BTreeMap<i32, i64> {
+        let next = sqlx::query("SELECT number::int, next FROM partitions").fetch_all(&mut self.connect().await).await.unwrap();
+        next.iter().map(|row| (row.get(0), row.get(1))).collect()
+    }
+
     /// Who owns each partition: a token that is new with each claim.
     pub(super) async fn owners(&self) -> BTreeMap<i32, String> {
         let mut postgres = self.connect().await;
         let owners = "SELECT number::int, coalesce(owner::text, '') FROM partitions ORDER BY number";
         let owners = sqlx::query(owners).fetch_all(&mut postgres).await.unwrap();
         owners.iter().map(|row| (row.get(0), row.get(1))).collect()
+    }
+
+    /// Locks the rows of all partitions, so that whatever is to be stored waits inside its transaction until what this
+    /// answers is dropped or closed.
+    pub(super) async fn hold_partitions(&self) -> PgConnection {
+        let mut postgres = self.connect().await;
+        sqlx::query("BEGIN").execute(&mut postgres).await.unwrap();
+        sqlx::query("SELECT id FROM partitions FOR UPDATE").fetch_all(&mut postgres).await.unwrap();
+        postgres
+    }
+
+    /// How many transactions wait for a lock.
+    pub(super) async fn waiting(&self) -> i64 {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        sqlx::query_scalar(waiting).fetch_one(&mut self.connect().await).await.unwrap()
     }
 
     async fn connect(&self) -> PgConnection {

@@ -336,7 +336,7 @@ async fn what_nobody_wants_is_dropped_and_counts_as_read(bus: Arc<dyn Bus>) {
 
 async fn a_busy_partition_holds_up_no_other(bus: Arc<dyn Bus>) {
     let mut reader = Reader::started(&bus, 0).await;
-    let (busy, other) = (room(1), (2..).map(room).find(|other| bus.partition_of(other) != bus.partition_of(&room(1))).unwrap());
+    let (busy, other) = (room(1), (2..100).map(room).find(|other| bus.partition_of(other) != bus.partition_of(&room(1))).unwrap());
     drop(bus.publish(Topic::Events, record(&busy)).await.unwrap());
     let Event::Records(batches) = next(reader.consumer.as_mut()).await else { panic!("no records") };
     assert_eq!(batches[0].partition, bus.partition_of(&busy));
@@ -357,7 +357,9 @@ async fn a_cancelled_next_loses_nothing(bus: Arc<dyn Bus>) {
     let (mut sent, mut stored, mut delivered) = (Vec::new(), Vec::new(), Vec::new());
     let collect = |consumer: &mut dyn Consumer, event: Event, into: &mut Vec<Uuid>| {
         let Event::Records(batches) = event else { return };
-        batches.iter().for_each(|batch| consumer.more(&batch.partition));
+        for batch in &batches {
+            consumer.more(&batch.partition);
+        }
         into.extend(batches.into_iter().flat_map(|batch| batch.records).map(|(_, record)| record.message.id));
     };
     for round in 0..30 {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::bus::{next, record, room};
 use crate::support::servers;
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Topics of its own on the shared Kafka.
 pub(super) async fn settings() -> KafkaSettings {
@@ -70,7 +70,9 @@ impl Node {
             }
             Event::Revoked(revoked) => {
                 self.revoked += revoked.len();
-                revoked.iter().for_each(|partition| assert!(self.owned.remove(partition), "revoked without being assigned"));
+                for partition in &revoked {
+                    assert!(self.owned.remove(partition), "revoked without being assigned");
+                }
             }
             Event::Records(batches) => {
                 for batch in batches {

@@ -12,6 +12,7 @@ use xtask::services::{Kafka, Port, scratch};
 use super::bus::{next, record, room};
 use super::kafka_bus::{PATIENCE, connected, settings_at};
 
+#[expect(clippy::print_stdout, reason = "times beside their targets")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_broker_is_away_nothing_false_is_said() {
     let folder = block_in_place(|| scratch().unwrap());

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::bus::{next, record, room};
 use super::kafka_bus::{PATIENCE, connected, settings};
+use super::kafka_wire;
 use crate::support::servers;
 
 /// A backend with Java's partitioner.
@@ -43,7 +44,10 @@ impl Backend {
 
 const DESTINATION: &str = "/topic/rooms.1";
 
-fn event<'a>(id: &'a str) -> Vec<(&'a str, &'a str)> {
+/// A key, the headers, and where it goes if not by its key.
+type Poison<'a> = (Option<&'a str>, Vec<(&'a str, &'a str)>, Option<u32>);
+
+fn event(id: &str) -> Vec<(&str, &str)> {
     vec![
         ("ce_specversion", "1.0"),
         ("ce_id", id),
@@ -85,19 +89,19 @@ async fn poison_has_a_reason_and_its_neighbours_come_through() {
     let backend = Backend::new(&settings.brokers, format!("{}.events", settings.prefix));
     let right = bus.partition_of(&room(1)).number;
     let wrong = (right + 1) % 4;
-    let poison: [(&str, Option<&str>, Vec<(&str, &str)>, Option<u32>); 8] = [
-        ("ce_specversion", Some(DESTINATION), vec![], None),
-        ("version", Some(DESTINATION), with("1", "ce_type", "footfall.message.v2"), None),
-        ("ce_type", Some(DESTINATION), with("1", "ce_type", "com.example.paid"), None),
-        ("ce_subject", Some(DESTINATION), with("1", "ce_subject", "/topic/rooms.2"), None),
-        ("no key", None, event("1"), Some(right)),
-        ("partition", Some(DESTINATION), event("1"), Some(wrong)),
-        ("no destination", Some("rooms.1"), with("1", "ce_subject", "rooms.1"), Some(right)),
-        ("answers", Some(DESTINATION), with("1", "ce_type", "footfall.known.v1"), None),
+    let poison: [(&str, Poison<'_>); 8] = [
+        ("ce_specversion", (Some(DESTINATION), vec![], None)),
+        ("of a version", (Some(DESTINATION), with("1", "ce_type", "footfall.message.v2"), None)),
+        ("ce_type", (Some(DESTINATION), with("1", "ce_type", "com.example.paid"), None)),
+        ("ce_subject", (Some(DESTINATION), with("1", "ce_subject", "/topic/rooms.2"), None)),
+        ("no key", (None, event("1"), Some(right))),
+        ("partition", (Some(DESTINATION), event("1"), Some(wrong))),
+        ("no destination", (Some("rooms.1"), with("1", "ce_subject", "rooms.1"), Some(right))),
+        ("answers", (Some(DESTINATION), with("1", "ce_type", "footfall.known.v1"), None)),
     ];
     let mut expected = Vec::new();
     let mut ids = Vec::new();
-    for (number, (word, key, headers, partition)) in poison.iter().enumerate() {
+    for (number, (word, (key, headers, partition))) in poison.iter().enumerate() {
         let id = format!("good-{number}");
         backend.produce(Some(DESTINATION), &event(&id), None).await;
         ids.push(foreign_id("/billing", &room(1), &id));
@@ -110,6 +114,29 @@ async fn poison_has_a_reason_and_its_neighbours_come_through() {
     for (word, headers) in expected {
         let found = bad.iter().find(|bad| bad.reason.contains(word)).unwrap_or_else(|| panic!("{word} in {bad:?}"));
         assert_eq!((found.raw.value.as_deref(), found.raw.headers.len()), (Some(b"hello".as_slice()), headers), "kept as it was");
+    }
+}
+
+/// rdkafka panics when it is asked for such a header.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_whose_name_is_no_utf8_stops_nobody() {
+    let settings = settings().await;
+    let bus = connected(&settings, "node-1").await;
+    let mut broadcast = bus.subscribe(Topic::Broadcast, Audience::EveryNode).await.unwrap();
+    let mut events = bus.subscribe(Topic::Events, Audience::OneNode).await.unwrap();
+    let partition = bus.partition_of(&room(1)).number;
+    for topic in ["events", "broadcast"] {
+        let topic = format!("{}.{topic}", settings.prefix);
+        let headers: [(&[u8], &[u8]); 2] = [(b"ce_\xff", b"x"), (b"ce_id", b"1")];
+        tokio::task::block_in_place(|| kafka_wire::produce(&settings.brokers, &topic, partition, DESTINATION.as_bytes(), &headers));
+    }
+    bus.publish(Topic::Events, record(&room(1))).await.unwrap().await.unwrap();
+    bus.publish(Topic::Broadcast, record(&room(1))).await.unwrap().await.unwrap();
+    for consumer in [&mut events, &mut broadcast] {
+        let (good, bad) = timeout(PATIENCE, read(consumer.as_mut(), 1, 1)).await.unwrap();
+        assert_eq!((good.len(), bad.len()), (1, 1));
+        assert!(bad[0].reason.contains("name of a header"), "{bad:?}");
+        assert_eq!(bad[0].raw.headers[1], ("ce_id".to_owned(), Some("1".into())), "the others are kept");
     }
 }
 
@@ -132,7 +159,9 @@ async fn a_backends_record_becomes_a_message() {
     Backend::new(&settings.brokers, format!("{}.events", settings.prefix)).produce(Some(DESTINATION), &event("7"), None).await;
     let mut consumer = bus.subscribe(Topic::Events, Audience::OneNode).await.unwrap();
     let Event::Assigned(assigned) = next(consumer.as_mut()).await else { panic!("an assignment first") };
-    assigned.iter().for_each(|assignment| consumer.start(&assignment.partition, 0));
+    for assignment in assigned {
+        consumer.start(&assignment.partition, 0);
+    }
     let Event::Records(batches) = next(consumer.as_mut()).await else { panic!("a record") };
     let message = &batches[0].records[0].1.message;
     assert_eq!((message.id, &message.sender), (foreign_id("/billing", &room(1), "7"), &None));

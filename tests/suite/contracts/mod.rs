@@ -3,8 +3,11 @@
 mod bus;
 mod kafka_bus;
 mod kafka_faults;
+mod kafka_figures;
 mod kafka_poison;
+mod kafka_positions;
 mod kafka_topics;
+mod kafka_wire;
 mod memory_bus;
 mod memory_registry;
 mod postgres;

@@ -328,11 +328,8 @@ async fn a_server_that_starts_beside_us_is_waited_for_and_wants_its_password() {
     let options = PostgresOptions { password: Some("canary-7f3a".to_owned()), ..PostgresOptions::default() };
     let server = spawn_blocking(move || Postgres::new(&path, Port::free().unwrap(), options).unwrap()).await.unwrap();
     let without = server.url("postgres").replace(":canary-7f3a@", "@");
-    let with = |password: &str| PostgresSettings {
-        url: without.clone().into(),
-        password: Some(password.into()),
-        ..PostgresSettings::default()
-    };
+    let with =
+        |password: &str| PostgresSettings { url: without.clone().into(), password: Some(password.into()), ..PostgresSettings::default() };
     let start = spawn_blocking(move || server.start().map(|()| server));
     let store = PostgresStore::open(&with("canary-7f3a")).await.unwrap();
     store.check().await.unwrap();

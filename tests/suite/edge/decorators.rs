@@ -102,6 +102,12 @@ pub(super) enum Health {
     Contested,
     /// What has the body `poison` can't be stored.
     Picky,
+    /// As if it had been put back to a copy without the last message, and as if somebody else claimed the partition just
+    /// before it is renumbered.
+    Restored,
+    /// The same, once that was noticed, and after the first attempt to renumber it.
+    Noticed,
+    Contended,
 }
 
 #[derive(Debug)]
@@ -134,7 +140,7 @@ impl SickStore {
                 tokio::time::sleep(pause).await;
                 Err(StoreError::Unavailable(Box::new(AsWanted)))
             }
-            Health::Hanging(_) | Health::Well | Health::Unreadable | Health::SlowPages(_) | Health::Contested | Health::Picky => Ok(()),
+            _ => Ok(()),
         }
     }
 }
@@ -152,7 +158,15 @@ macro_rules! suffering {
 
 impl Store for SickStore {
     fn claim(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<Claim, StoreError>> {
-        suffering!(self, false, self.inner.claim(partition, owner))
+        async move {
+            self.suffer(false).await?;
+            let mut claim = self.inner.claim(partition, owner).await?;
+            if matches!(*self.health.lock(), Health::Noticed | Health::Contended) {
+                claim.next -= 1;
+            }
+            Ok(claim)
+        }
+        .boxed()
     }
 
     fn append(&self, batch: Append) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>> {
@@ -160,6 +174,10 @@ impl Store for SickStore {
             self.suffer(false).await?;
             if *self.health.lock() == Health::Contested {
                 self.inner.claim(batch.partition.clone(), Owner(Uuid::new_v4())).await?;
+            }
+            if *self.health.lock() == Health::Restored {
+                *self.health.lock() = Health::Noticed;
+                return Err(StoreError::Behind);
             }
             if *self.health.lock() == Health::Picky && batch.messages.iter().any(|(_, message)| &*message.body == b"poison") {
                 return Err(StoreError::Rejected("as the test wants it".into()));
@@ -171,7 +189,15 @@ impl Store for SickStore {
     }
 
     fn renumber(&self, partition: PartitionKey, owner: Owner) -> BoxFuture<'_, Result<Epoch, StoreError>> {
-        suffering!(self, false, self.inner.renumber(partition, owner))
+        async move {
+            let health = std::mem::replace(&mut *self.health.lock(), Health::Well);
+            if health == Health::Noticed {
+                *self.health.lock() = Health::Contended;
+                return Err(StoreError::Fenced);
+            }
+            self.inner.renumber(partition, owner).await
+        }
+        .boxed()
     }
 
     fn adopt(&self, partition: PartitionKey, next: u64) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use footfall::bus::{BusError, Record, Topic};
 use footfall::edge::Start;
-use footfall::message::{Position, new_id};
+use footfall::message::{Code, Position, new_id};
 use footfall::store::{Append, Owner, Store, StoreError};
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -74,6 +74,52 @@ async fn an_owner_that_lost_its_partition_writes_nothing_more() {
     let stale =
         Append { partition: world.key(&here), owner: Owner(Uuid::new_v4()), messages: Vec::new(), end: 1_000, mark: None, at_least: 0 };
     assert!(matches!(world.store.append(stale).await, Err(StoreError::Fenced)));
+    world.stop().await;
+}
+
+/// Positions of the time before mean nothing any more, and subscribers are told; whoever claims in between ends nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_was_put_back_gets_a_new_epoch_though_somebody_claims_in_between() {
+    let health = Arc::new(Mutex::new(Health::Well));
+    let sick = Arc::clone(&health);
+    let plan = Plan { store: Box::new(move |store| Arc::new(SickStore::new(store, sick)) as Arc<dyn Store>), ..Plan::default() };
+    let world = World::new(plan).await;
+    let here = room(1);
+    world.send(&here, 3).await;
+    let before = world.store.kept(world.key(&here), here.clone()).await.unwrap();
+    let mut tap = Tap::join(&world.edge, &here, Start::Now).await;
+    *health.lock() = Health::Restored;
+    world.send(&here, 1).await;
+    assert_eq!(*health.lock(), Health::Well, "it was renumbered at the second attempt");
+    let after = world.store.kept(world.key(&here), here.clone()).await.unwrap();
+    assert!(after.epoch != before.epoch && after.head == 4);
+    assert!(matches!(tap.next().await, Seen::Receipt { .. }));
+    assert_eq!(tap.next().await, Seen::Ended(Code::PositionLost));
+    // Who comes back asks for history, and is not sent away by a gate that has not heard of it.
+    let mut back = Tap::join(&world.edge, &here, Start::History(10)).await;
+    let story = back.read_to(4).await;
+    assert_eq!(story.messages.iter().map(|(sequence, _)| *sequence).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    world.send(&here, 1).await;
+    assert!(matches!(back.next().await, Seen::Message { position, .. } if position == Position { epoch: after.epoch, sequence: 5 }));
+    drop((tap, back));
+    world.stop().await;
+}
+
+/// A gate that nobody has told: its destination had no message since the partition was renumbered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_is_there_though_the_gate_has_an_old_epoch() {
+    let world = World::new(Plan::default()).await;
+    let here = room(1);
+    let ids = world.send(&here, 3).await;
+    let mut tap = Tap::join(&world.edge, &here, Start::Now).await;
+    assert!(matches!(tap.next().await, Seen::Receipt { .. }));
+    let owner = Owner(Uuid::new_v4());
+    world.store.claim(world.key(&here), owner).await.unwrap();
+    world.store.renumber(world.key(&here), owner).await.unwrap();
+    let mut late = Tap::join(&world.edge, &here, Start::History(10)).await;
+    assert_eq!(late.read_to(3).await.messages.iter().map(|(_, id)| *id).collect::<Vec<_>>(), ids);
+    assert_eq!(tap.next().await, Seen::Ended(Code::PositionLost));
+    drop((tap, late));
     world.stop().await;
 }
 

@@ -10,7 +10,7 @@ use super::time::parse as parse_time;
 use super::{KNOWN, MAX_BODY, MAX_HEAD, MAX_HEADERS, MAX_ID, MAX_SOURCE, MESSAGE, OWN_SOURCE, REFUSED, SPEC_VERSION, View, header};
 use crate::bus::partitioner::partition_of;
 use crate::bus::{Kind, Record, Topic};
-use crate::message::{Code, Destination, Message, Position, RenderedOnce, UserName, foreign_id};
+use crate::message::{ClientHeaders, Code, Destination, Message, Position, RenderedOnce, UserName, foreign_id};
 
 /// Where a record was found.
 #[derive(Debug, Clone, Copy)]
@@ -41,10 +41,10 @@ pub(in crate::bus::kafka) fn peek<'a>(view: &View<'a>) -> Option<(&'a str, Uuid)
 pub(in crate::bus::kafka) fn decode(view: &View<'_>, place: Place) -> Result<Record, Reason> {
     check_size(view)?;
     let known = Attributes::find(view)?;
-    let destination = destination(view, &known, place)?;
     if known.spec_version != Some(SPEC_VERSION) {
         return Err("It has no header ce_specversion with the value 1.0, so it is no CloudEvents record in binary mode.".into());
     }
+    let destination = destination(view, &known, place)?;
     let source = known.source.filter(|source| !source.is_empty() && source.len() <= MAX_SOURCE);
     let source = source.ok_or("It has no ce_source, or one that is too long.")?;
     let is_own = source.starts_with(OWN_SOURCE);
@@ -63,7 +63,7 @@ pub(in crate::bus::kafka) fn decode(view: &View<'_>, place: Place) -> Result<Rec
             session: known.session.map(Into::into),
             timestamp_ms: timestamp(&known, is_own, place.timestamp_ms)?,
             content_type: known.stomp_content_type.or(known.content_type).map(Into::into),
-            headers: client_headers(view, place.reserved)?.into(),
+            headers: client_headers(view, place.reserved)?,
             body: Bytes::copy_from_slice(view.value.unwrap_or_default()),
             // Sequences are given where events are stored, and by footfall only.
             position: if place.topic == Topic::Broadcast && is_own { position(&known)? } else { None },
@@ -204,7 +204,7 @@ fn position(known: &Attributes<'_>) -> Result<Option<Position>, Reason> {
 }
 
 /// STOMP's rule for repeated headers: the first one counts.
-fn client_headers(view: &View<'_>, reserved: fn(&str) -> bool) -> Result<Vec<(Box<str>, Box<str>)>, Reason> {
+fn client_headers(view: &View<'_>, reserved: fn(&str) -> bool) -> Result<ClientHeaders, Reason> {
     let mut headers: Vec<(Box<str>, Box<str>)> = Vec::new();
     for (name, value) in &view.headers {
         let Some(name) = name.strip_prefix(header::STOMP) else { continue };
@@ -215,5 +215,5 @@ fn client_headers(view: &View<'_>, reserved: fn(&str) -> bool) -> Result<Vec<(Bo
         let value = str::from_utf8(value).map_err(|_| "The value of a client's header is no UTF-8.")?;
         headers.push((name.into(), value.into()));
     }
-    Ok(headers)
+    Ok(headers.into())
 }

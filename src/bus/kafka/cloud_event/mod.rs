@@ -11,7 +11,7 @@ mod view;
 pub(super) use decode::{Place, decode, peek};
 pub(super) use encode::encode;
 pub(super) use time::{now, rfc3339};
-pub(super) use view::View;
+pub(super) use view::{Header, View};
 
 const SPEC_VERSION: &str = "1.0";
 

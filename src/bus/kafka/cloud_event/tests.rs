@@ -127,10 +127,11 @@ fn of_repeated_client_headers_the_first_counts_and_reserved_ones_never() {
     assert_eq!(*record.message.headers, [("color".into(), "red".into())]);
 }
 
+type Change = fn(&mut RawRecord);
+
 #[test]
 fn what_is_no_record_of_ours_has_a_reason() {
     let good = raw(&Record::message(Arc::new(message())));
-    type Change = fn(&mut RawRecord);
     let cases: [(&str, Change); 27] = [
         ("ce_specversion", |raw| set(raw, "ce_specversion", None)),
         ("ce_specversion", |raw| set(raw, "ce_specversion", Some("2.0"))),
@@ -142,7 +143,10 @@ fn what_is_no_record_of_ours_has_a_reason() {
         ("no key", |raw| raw.key = None),
         ("no key", |raw| raw.key = Some(Bytes::new())),
         ("key is no UTF-8", |raw| raw.key = Some(Bytes::from_static(b"/topic/\xff"))),
-        ("no destination", |raw| (raw.key, _) = (Some(Bytes::from_static(b"/topic/a*")), set(raw, "ce_subject", Some("/topic/a*")))),
+        ("no destination", |raw| {
+            raw.key = Some(Bytes::from_static(b"/topic/a*"));
+            set(raw, "ce_subject", Some("/topic/a*"));
+        }),
         // Another spelling of a private queue would be another key with an order of its own.
         ("no destination", |raw| raw.key = Some(Bytes::from_static(b"/user/%61lice/queue/x"))),
         ("ce_id", |raw| set(raw, "ce_id", None)),

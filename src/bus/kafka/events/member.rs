@@ -106,7 +106,9 @@ impl Thread<'_> {
         }
         // At once, so that the consumer is told of as many as there are.
         let mut partitions = self.shared.partitions.lock();
-        found.into_iter().for_each(|assignment| partitions.found(assignment));
+        for assignment in found {
+            partitions.found(assignment);
+        }
         drop(partitions);
         self.shared.waker.wake();
     }

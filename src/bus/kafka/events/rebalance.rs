@@ -60,7 +60,9 @@ impl Member {
     fn commit_failed(&self, due: &[(u32, u64)], failure: &str) {
         debug!(failure, "offsets could not be committed, they are tried again");
         let mut partitions = self.shared.partitions.lock();
-        due.iter().for_each(|(number, next)| partitions.commit_failed(*number, *next));
+        for (number, next) in due {
+            partitions.commit_failed(*number, *next);
+        }
     }
 
     fn list(&self, offsets: &[(u32, u64)]) -> Option<TopicPartitionList> {
