@@ -61,7 +61,7 @@ pub struct Nodes {
 
 impl Nodes {
     /// How long a node is listed after its lease ended.
-    pub const REMEMBERED: Duration = Duration::from_secs(3600);
+    pub const REMEMBERED: Duration = Duration::from_hours(1);
 
     /// Those that hold a lease.
     pub fn live(&self) -> impl Iterator<Item = &Lease> {
@@ -108,11 +108,11 @@ mod tests {
         };
         let nodes = Nodes {
             seen: vec![node("live", Some(Duration::from_secs(5)), 0), node("lapsed", None, 700)],
-            remembers: Duration::from_secs(60),
+            remembers: Duration::from_mins(1),
         };
         assert_eq!(nodes.gone_for("live"), None);
         assert_eq!(nodes.gone_for("lapsed"), Some(Duration::from_secs(700)));
-        assert_eq!(nodes.gone_for("never seen"), Some(Duration::from_secs(60)));
+        assert_eq!(nodes.gone_for("never seen"), Some(Duration::from_mins(1)));
         assert_eq!(nodes.live().map(|lease| &*lease.node.name).collect::<Vec<_>>(), ["live"]);
     }
 }

@@ -10,12 +10,12 @@ use super::{NodeRun, RegisteredToken, RegistryError, TokenId};
 use crate::message::UserName;
 
 /// How often a node keeps its sessions ([`Sessions::keep`]).
-pub const KEEP_EVERY: Duration = Duration::from_secs(900);
+pub const KEEP_EVERY: Duration = Duration::from_mins(15);
 
 /// A node without a lease for so long is taken for dead, and its sessions count no more. Until then it may only have been
 /// silent, or the registry was: its sessions still count towards how many a user may have, though they are the first to
 /// be pushed out.
-pub(super) const SILENT_FOR: Duration = Duration::from_secs(60);
+pub(super) const SILENT_FOR: Duration = Duration::from_mins(1);
 
 /// A session between CONNECT and its end. It lives as long as the lease of the start of the node that has it: nobody has
 /// to clear up after a node that died.

@@ -8,9 +8,7 @@ use uuid::Uuid;
 use super::expiring::Expiring;
 use super::{MemoryRegistry, Step};
 use crate::message::UserName;
-use crate::registry::{
-    MAX_BATCH, News, Refill, Registered, RegisteredToken, RegistryError, Revocation, Revocations, TokenId, Tokens,
-};
+use crate::registry::{MAX_BATCH, News, Refill, Registered, RegisteredToken, RegistryError, Revocation, Revocations, TokenId, Tokens};
 
 #[derive(Debug, Default)]
 pub(super) struct TokenTable(Expiring<TokenId, RegisteredToken>);
@@ -57,12 +55,14 @@ impl RevocationTable {
         let now = now_ms / 1000;
         match revocation {
             Revocation::Token { token, until } => {
-                let until = self.tokens.get(&token, now).map_or(until, |(_, there)| until.max(there));
+                let until = self.tokens.get(&token, now).map_or(until, |((), there)| until.max(there));
                 self.tokens.insert(token, (), until, now);
             }
             Revocation::User { user, issued_before, until } => {
-                let (before, until) =
-                    self.users.get(&user, now).map_or((issued_before, until), |(before, there)| (issued_before.max(*before), until.max(there)));
+                let (before, until) = self
+                    .users
+                    .get(&user, now)
+                    .map_or((issued_before, until), |(before, there)| (issued_before.max(*before), until.max(there)));
                 self.users.insert(user, before, until, now);
             }
         }
@@ -148,10 +148,12 @@ impl Revocations for MemoryRegistry {
         })
     }
 
-    fn refill(&self, _refill: Refill, part: Vec<Revocation>) -> BoxFuture<'_, Result<(), RegistryError>> {
+    fn refill(&self, part: Vec<Revocation>) -> BoxFuture<'_, Result<(), RegistryError>> {
         debug_assert!(part.len() <= MAX_BATCH, "{} revocations are more than one call takes", part.len());
         self.step(|step| {
-            part.into_iter().for_each(|revocation| step.tables.revocations.add(revocation, step.now_ms));
+            for revocation in part {
+                step.tables.revocations.add(revocation, step.now_ms);
+            }
             Ok(())
         })
     }

@@ -9,12 +9,11 @@ use crate::registry::RegistryError;
 /// What an error says of what was asked.
 pub(super) fn failed(error: RedisError) -> RegistryError {
     match error.kind() {
-        ErrorKind::AuthenticationFailed => unusable(&error),
         ErrorKind::UnexpectedReturnType => RegistryError::Corrupt(error.to_string()),
         ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::CrossSlot | ServerErrorKind::Moved | ServerErrorKind::Ask) => {
             unusable(&error)
         }
-        ErrorKind::InvalidClientConfig | ErrorKind::RESP3NotSupported => unusable(&error),
+        ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig | ErrorKind::RESP3NotSupported => unusable(&error),
         _ => match error.code() {
             Some("WRONGTYPE") => RegistryError::Corrupt(error.to_string()),
             Some("NOAUTH" | "WRONGPASS" | "NOPERM") => unusable(&error),

@@ -68,10 +68,11 @@ impl Reader {
         }
         let more = entries.len() > PAGE;
         for (id, fields) in &entries[1..] {
-            match news(fields) {
-                Some(news) => self.read.push_back(news),
+            if let Some(news) = news(fields) {
+                self.read.push_back(news);
+            } else {
                 // Of a newer node, or the entry that a reader began with.
-                None => debug!(id, "an entry of the stream is no news to this node"),
+                debug!(id, "an entry of the stream is no news to this node");
             }
         }
         self.last = entries.into_iter().next_back();

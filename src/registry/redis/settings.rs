@@ -53,7 +53,10 @@ impl RedisSettings {
             return Err("It begins with redis:// or rediss:// as in redis://redis:6379/0.".to_owned());
         }
         if url.contains(['?', '#']) {
-            return Err("It ends with the number of the database; behind that stands nothing, and # or ? of a password are percent-encoded.".to_owned());
+            return Err(
+                "It ends with the number of the database; behind that stands nothing, and # or ? of a password are percent-encoded."
+                    .to_owned(),
+            );
         }
         let info = url.into_connection_info().map_err(|_| {
             "It can't be read; characters of a password such as @ / : ? # % have to be percent-encoded, or it goes under password; the \
@@ -98,7 +101,9 @@ mod tests {
         for url in ["redis://db", "rediss://u:p@db:1/0", "redis://[::1]:6379/15"] {
             assert_eq!(settings(url).wrong(), None, "{url}");
         }
-        for url in ["http://db", "unix:///tmp/x", "redis://db/zero", "rediss://db#insecure", "redis://db?protocol=resp3", "redis://0.0.0.0", ""] {
+        for url in
+            ["http://db", "unix:///tmp/x", "redis://db/zero", "rediss://db#insecure", "redis://db?protocol=resp3", "redis://0.0.0.0", ""]
+        {
             assert_eq!(settings(url).wrong().map(|(key, _)| key), Some("url"), "{url}");
         }
     }

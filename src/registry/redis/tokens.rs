@@ -8,9 +8,7 @@ use uuid::Uuid;
 
 use super::{RedisRegistry, odd, scripts};
 use crate::message::UserName;
-use crate::registry::{
-    MAX_BATCH, Refill, Registered, RegisteredToken, RegistryError, Revocation, Revocations, TokenId, Tokens,
-};
+use crate::registry::{MAX_BATCH, Refill, Registered, RegisteredToken, RegistryError, Revocation, Revocations, TokenId, Tokens};
 
 /// The end of the year 9999: Redis refuses times it can't count in milliseconds.
 const LATEST: u64 = 253_402_300_799;
@@ -175,7 +173,7 @@ impl Revocations for RedisRegistry {
         .boxed()
     }
 
-    fn refill(&self, _refill: Refill, part: Vec<Revocation>) -> BoxFuture<'_, Result<(), RegistryError>> {
+    fn refill(&self, part: Vec<Revocation>) -> BoxFuture<'_, Result<(), RegistryError>> {
         debug_assert!(part.len() <= MAX_BATCH, "{} revocations are more than one call takes", part.len());
         async move {
             let mut script = scripts::REFILL.prepare_invoke();

@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const STEPS: usize = 20;
 
 /// A filling that was begun so long ago was given up.
-const FILLING: Duration = Duration::from_secs(3600);
+const FILLING: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {

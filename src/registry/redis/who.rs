@@ -213,7 +213,9 @@ mod tests {
         let [a, b] = fine.seen.as_slice() else { panic!("{fine:?}") };
         assert_eq!((a.lease.connections, &*a.lease.address, a.holds_for), (3, "host:1", Some(Duration::from_millis(30))));
         assert_eq!((b.lease.node.started_ms, b.holds_for, b.gone_for), (8, None, Duration::from_millis(10)));
-        for fields in [&[("l:a", "130 7")][..], &[("l:a", "130"), ("a:a", "3\nh\n1")], &[("l:a", "x 7"), ("a:a", "3\nh\n1")], &[("=began", "")]] {
+        for fields in
+            [&[("l:a", "130 7")][..], &[("l:a", "130"), ("a:a", "3\nh\n1")], &[("l:a", "x 7"), ("a:a", "3\nh\n1")], &[("=began", "")]]
+        {
             assert_eq!(list(fields), None, "{fields:?}");
         }
     }

@@ -18,7 +18,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::registry::{
-    Home, LONG, admission, admit, at_most, ids, lease, live, news, next, node, nothing_more, reader, registry_contract, sessions_of, token, user,
+    Home, LONG, admission, admit, at_most, ids, lease, live, news, next, node, nothing_more, reader, registry_contract, sessions_of, token,
+    user,
 };
 use crate::support::{servers, soon};
 
@@ -99,7 +100,7 @@ async fn real_keys_are_those_of_the_documentation() {
         let kind: String = home.ask(redis::cmd("TYPE").arg(&key)).await;
         let life: i64 = home.ask(redis::cmd("PTTL").arg(&key)).await;
         let name = key.strip_prefix(&home.key("")).unwrap();
-        let name = name.split_once(':').map_or(name.to_owned(), |(kind, _)| format!("{kind}:…"));
+        let name = name.split_once(':').map_or_else(|| name.to_owned(), |(kind, _)| format!("{kind}:…"));
         found.insert((name, kind, life > 0));
     }
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/redis.md")).unwrap();
@@ -157,7 +158,8 @@ async fn real_news_that_redis_lost_are_noticed() {
     tell("one").await;
     news(&mut reader).await;
     // As after a failover to a replica that had less, and went on from there.
-    let last: Vec<(String, Vec<String>)> = home.ask(redis::cmd("XREVRANGE").arg(home.key("news")).arg("+").arg("-").arg("COUNT").arg(1)).await;
+    let last: Vec<(String, Vec<String>)> =
+        home.ask(redis::cmd("XREVRANGE").arg(home.key("news")).arg("+").arg("-").arg("COUNT").arg(1)).await;
     let deleted: u64 = home.ask(redis::cmd("XDEL").arg(home.key("news")).arg(&last[0].0)).await;
     assert_eq!(deleted, 1);
     tell("two").await;
@@ -209,7 +211,7 @@ async fn real_revocations_that_lapsed_are_removed() {
     }
     registry.revoke(Revocation::User { user: user("alice"), issued_before: 5, until: home.now() + 1000 }).await.unwrap();
     // Two rounds of the upkeep.
-    tokio::time::timeout(Duration::from_secs(60), async {
+    tokio::time::timeout(Duration::from_mins(1), async {
         while home.ask::<u64>(redis::cmd("HLEN").arg(home.key("revoked"))).await > 1 {
             sleep(Duration::from_millis(200)).await;
         }

@@ -54,7 +54,8 @@ pub(crate) async fn a_later_start_takes_over_the_name(home: &impl Home) {
     assert_eq!(registry.renew(lease(&earlier), LONG).await.unwrap(), Renewal::Replaced);
     registry.give_back(earlier.clone()).await.unwrap();
     assert_eq!(registry.renew(lease(&later), LONG).await.unwrap(), Renewal::Kept);
-    assert_eq!(registry.nodes().await.unwrap().live().map(|lease| lease.node.clone()).collect::<Vec<_>>(), [later.clone()]);
+    let nodes = registry.nodes().await.unwrap();
+    assert_eq!(nodes.live().map(|lease| &lease.node).collect::<Vec<_>>(), [&later]);
     // Once that one is gone an earlier start is a node like any other: clocks go back.
     registry.give_back(later).await.unwrap();
     assert_eq!(registry.renew(lease(&earlier), LONG).await.unwrap(), Renewal::Anew);

@@ -96,7 +96,7 @@ macro_rules! registry_contract {
 pub(crate) use registry_contract;
 
 /// Longer than any test takes.
-pub(crate) const LONG: Duration = Duration::from_secs(600);
+pub(crate) const LONG: Duration = Duration::from_mins(10);
 
 pub(crate) fn user(name: &str) -> UserName {
     UserName::new(name).unwrap()

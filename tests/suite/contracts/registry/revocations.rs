@@ -10,7 +10,7 @@ use super::{Home, admission, live, news, node, nothing_more, reader, sessions_of
 /// As a node that starts does it.
 async fn fill(registry: &Arc<dyn Registry>, list: Vec<Revocation>) {
     let refill = registry.begin_refill().await.unwrap().unwrap();
-    registry.refill(refill, list).await.unwrap();
+    registry.refill(list).await.unwrap();
     assert!(registry.finish_refill(refill).await.unwrap());
 }
 
@@ -34,7 +34,8 @@ fn asking(name: &str, id: &str, issued_at: u64) -> Admission {
 pub(crate) async fn what_was_revoked_is_not_known_before_it_is_filled(home: &impl Home) {
     let registry = home.open().await;
     let a = live(&registry, "a").await;
-    for refused in [registry.admit(asking("alice", "j", 1)).await.map(drop), registry.is_revoked(user("alice"), None, None).await.map(drop)] {
+    for refused in [registry.admit(asking("alice", "j", 1)).await.map(drop), registry.is_revoked(user("alice"), None, None).await.map(drop)]
+    {
         assert!(matches!(refused, Err(RegistryError::NotFilled)), "{refused:?}");
     }
     assert_eq!(sessions_of(&registry, "alice").await, []);
@@ -106,8 +107,8 @@ pub(crate) async fn what_is_revoked_while_it_is_filled_stays(home: &impl Home) {
     two.revoke(of_token("meanwhile", until)).await.unwrap();
     two.revoke(of_user("alice", 1_000, until)).await.unwrap();
     // What was read from the store may be older than what is here.
-    one.refill(refill, vec![of_token("listed", until), of_user("alice", 10, until)]).await.unwrap();
-    one.refill(refill, vec![of_token("meanwhile", home.now() - 1)]).await.unwrap();
+    one.refill(vec![of_token("listed", until), of_user("alice", 10, until)]).await.unwrap();
+    one.refill(vec![of_token("meanwhile", home.now() - 1)]).await.unwrap();
     assert!(matches!(two.is_revoked(user("alice"), None, None).await, Err(RegistryError::NotFilled)), "not before it is finished");
     assert!(one.finish_refill(refill).await.unwrap());
     for id in ["before", "meanwhile", "listed"] {
@@ -122,7 +123,7 @@ pub(crate) async fn a_filling_may_be_finished_twice_and_by_another(home: &impl H
     assert_ne!(first, second);
     assert!(one.finish_refill(first).await.unwrap());
     assert!(one.finish_refill(first).await.unwrap(), "the first answer may have been lost");
-    two.refill(second, vec![of_token("j", home.now() + 100)]).await.unwrap();
+    two.refill(vec![of_token("j", home.now() + 100)]).await.unwrap();
     assert!(two.finish_refill(second).await.unwrap());
     assert!(is_revoked(&one, "bob", Some("j"), None).await);
 }

@@ -5,9 +5,7 @@ use std::time::Duration;
 use footfall::registry::{Admission, Admitted, LiveSession, News, NodeRun, Renewal, Why};
 use futures_util::future::join_all;
 
-use super::{
-    Home, LONG, admission, admit, at_most, ids, lease, live, news, node, nothing_more, reader, sessions_of, token, user,
-};
+use super::{Home, LONG, admission, admit, at_most, ids, lease, live, news, node, nothing_more, reader, sessions_of, token, user};
 
 const SHORT: Duration = Duration::from_secs(1);
 
