@@ -116,6 +116,11 @@ impl Link {
         answer.map_err(failed)
     }
 
+    /// For what takes several calls: all of them together end in the time that one has.
+    pub(super) async fn several<T>(&self, calls: impl Future<Output = Result<T, RegistryError>> + Send) -> Result<T, RegistryError> {
+        timeout(CALL, calls).await.unwrap_or_else(|_| Err(failed(silent())))
+    }
+
     async fn ask<T: FromRedisValue + Send>(&self, question: &impl Ask, deadline: Instant) -> RedisResult<T> {
         let (number, mut connection) = timeout_at(deadline, self.connection()).await.unwrap_or_else(|_| Err(silent()))?;
         let answer = timeout_at(deadline, question.ask(&mut connection)).await.unwrap_or_else(|_| Err(silent()));

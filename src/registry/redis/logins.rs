@@ -53,7 +53,7 @@ impl Logins for RedisRegistry {
     }
 
     fn touch_login(&self, key: LoginKey, ttl: Duration) -> BoxFuture<'_, Result<Option<Login>, RegistryError>> {
-        async move {
+        let calls = async move {
             let mut touch = redis::cmd("GETEX");
             touch.arg(self.keys.login(key)).arg("PX").arg(millis(ttl));
             let value: Option<String> = self.link.call(&touch).await?;
@@ -64,8 +64,8 @@ impl Logins for RedisRegistry {
                 let () = self.link.call(&script).await?;
             }
             Ok(login)
-        }
-        .boxed()
+        };
+        self.link.several(calls).boxed()
     }
 
     fn end_login(&self, key: LoginKey) -> BoxFuture<'_, Result<bool, RegistryError>> {
@@ -78,7 +78,7 @@ impl Logins for RedisRegistry {
     }
 
     fn logins_of(&self, user: UserName) -> BoxFuture<'_, Result<Vec<(LoginKey, Login)>, RegistryError>> {
-        async move {
+        let calls = async move {
             let keys: Vec<String> = self.link.call(redis::cmd("ZRANGE").arg(self.keys.logins(&user)).arg(0).arg(-1)).await?;
             let keys: Option<Vec<_>> = keys.iter().map(|key| LoginKey::parse(key)).collect();
             let keys = keys.ok_or_else(|| odd("a login session's key"))?;
@@ -97,8 +97,8 @@ impl Logins for RedisRegistry {
             }
             logins.sort_by_key(|(key, _)| *key);
             Ok(logins)
-        }
-        .boxed()
+        };
+        self.link.several(calls).boxed()
     }
 }
 

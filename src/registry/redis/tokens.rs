@@ -72,18 +72,18 @@ impl Tokens for RedisRegistry {
     }
 
     fn unregister(&self, token: TokenId) -> BoxFuture<'_, Result<bool, RegistryError>> {
-        async move {
+        let calls = async move {
             // A token never changes its user, so nothing is lost between these two steps.
             match self.registered(token.clone()).await? {
                 Some(found) => Ok(self.unregister_these(&found.user, &[token]).await? == 1),
                 None => Ok(false),
             }
-        }
-        .boxed()
+        };
+        self.link.several(calls).boxed()
     }
 
     fn unregister_all_of(&self, user: UserName) -> BoxFuture<'_, Result<u64, RegistryError>> {
-        async move {
+        let calls = async move {
             let tokens = self.tokens_of(&user).await?;
             let mut count = 0;
             // In parts, as Redis does nothing else meanwhile.
@@ -91,8 +91,8 @@ impl Tokens for RedisRegistry {
                 count += self.unregister_these(&user, part).await?;
             }
             Ok(count)
-        }
-        .boxed()
+        };
+        self.link.several(calls).boxed()
     }
 
     fn registered(&self, token: TokenId) -> BoxFuture<'_, Result<Option<RegisteredToken>, RegistryError>> {
@@ -104,7 +104,7 @@ impl Tokens for RedisRegistry {
     }
 
     fn registered_of(&self, user: UserName) -> BoxFuture<'_, Result<Vec<RegisteredToken>, RegistryError>> {
-        async move {
+        let calls = async move {
             let ids = self.tokens_of(&user).await?;
             let mut tokens = Vec::with_capacity(ids.len());
             for part in ids.chunks(MAX_BATCH) {
@@ -121,8 +121,8 @@ impl Tokens for RedisRegistry {
             }
             tokens.sort_by(|one, other| (one.expires_at, &one.id).cmp(&(other.expires_at, &other.id)));
             Ok(tokens)
-        }
-        .boxed()
+        };
+        self.link.several(calls).boxed()
     }
 }
 

@@ -200,6 +200,19 @@ async fn real_news_come_without_pub_sub() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_connection_that_was_cut_is_made_again_for_the_next_call() {
+    let server = Server::start(&[]);
+    let registry = server.home.open().await;
+    let a = live(&registry, "a").await;
+    for _ in 0..10 {
+        let killed: u64 = server.home.ask(redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes")).await;
+        assert!(killed > 0);
+        assert_eq!(registry.renew(lease(&a), LONG).await.unwrap(), Renewal::Kept);
+    }
+    assert!(registry.state().available);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_redis_that_throws_keys_away_is_noticed() {
     let server = Server::start(&[]);
     let registry = server.home.open().await;
