@@ -15,11 +15,10 @@ use crate::consumers::other_log;
 use crate::session::is_reserved;
 use crate::settings::{BusKind, Settings, StoreKind};
 use crate::shutdown::Shutdown;
-use crate::store::{Owner, PartitionKey, PostgresStore, SqliteStore, Store, StoreError};
+use crate::store::{Owner, PartitionKey, PostgresStore, Schema, SqliteStore, Store, StoreError};
 
 /// How long a command waits for one partition.
 const PARTITION: Duration = Duration::from_secs(30);
-const CHECK: Duration = Duration::from_secs(10);
 
 /// `footfall topics create`.
 pub(super) fn create(settings: &Settings) -> Result<ExitCode> {
@@ -67,20 +66,36 @@ pub(super) fn check(settings: &Settings) -> Result<ExitCode> {
             worst = worst.max(finding.weight);
         }
     }
-    let reached = in_runtime(async {
-        let store = open_store(settings).await?;
-        let answer = timeout(CHECK, store.check()).await.context("no answer in time")?;
-        store.close().await;
-        answer.map_err(anyhow::Error::from)
+    let looked = in_runtime(async {
+        match settings.store.kind {
+            StoreKind::Sqlite => SqliteStore::look(&settings.store.sqlite).await,
+            StoreKind::Postgres => PostgresStore::look(&settings.store.postgres).await,
+        }
     })?;
-    match reached {
-        Ok(()) => print("The store can be used.")?,
+    match looked {
+        Ok(looked) => {
+            print(&format!("The store, {}: {}", looked.place, schema(looked.schema)))?;
+            for warning in looked.warnings {
+                print(&format!("The store: warning: {warning}"))?;
+            }
+        }
         Err(error) => {
             worst = Weight::Error;
-            print(&format!("The store: error: {error:#}"))?
+            print(&format!("The store: error: {error}"))?;
         }
-    };
+    }
     Ok(if worst == Weight::Error { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn schema(schema: Schema) -> String {
+    match schema {
+        Schema::Absent => "it is empty, and the first node makes what is needed.".to_owned(),
+        Schema::Current { version } => format!("its schema is up to date ({version})."),
+        Schema::Older { version, pending } => {
+            format!("the next node that starts brings its schema up to date ({version}, {pending} to come).")
+        }
+        Schema::Newer { version } => format!("a newer footfall made its schema ({version}), and left what this one needs."),
+    }
 }
 
 /// `footfall topics adopt`.

@@ -68,6 +68,8 @@ pub(super) enum Unfinished {
     Behind,
     /// A message can never be stored.
     Rejected(String),
+    /// The store did not get through with it in time; only said where it was asked for.
+    Late,
     /// The store was filled from another log.
     OtherLog(String),
     /// The store is closed, so this node stops; whoever reads the batch next does it again.
@@ -210,8 +212,10 @@ impl Worker {
         tracing::info!(partition = self.partition.number, next = claim.next, start, %epoch, "partition claimed");
         self.partitions.0.lock().remove(&self.partition.number);
         // All before it is done with; after another claim what comes from here on is read again.
-        assignment.committed = Some(start);
-        self.say(Say::Start(start)).await
+        let known = assignment.committed.replace(start);
+        self.say(Say::Start(start)).await?;
+        // Else Kafka's tools would show a lag until the next message: the first commits may have been lost in a rebalance.
+        if known.is_none() { self.say(Say::Commit(start)).await } else { Ok(()) }
     }
 
     /// Told once for each time that it begins.
@@ -231,7 +235,7 @@ impl Worker {
             mark: None,
             at_least: self.at_least,
         };
-        match self.until_done("look", || self.store.append(nothing.clone())).await {
+        match self.append(&nothing).await {
             Ok(_nothing) => Ok(()),
             // Whoever owns it may do so: there is nothing to be written here.
             Err(Unfinished::Fenced) => Ok(()),
@@ -282,6 +286,21 @@ impl Worker {
         }
     }
 
+    /// The same for a batch, of which smaller parts may get through where all of it does not.
+    pub(super) async fn append(&self, piece: &Append) -> Result<Vec<Appended>, Unfinished> {
+        let attempt = || {
+            let appended = self.store.append(piece.clone());
+            async move {
+                match appended.await {
+                    Err(StoreError::Late(_)) if piece.messages.len() > 1 => Ok(None),
+                    appended => appended.map(Some),
+                }
+            }
+            .boxed()
+        };
+        self.until_done("append", attempt).await?.ok_or(Unfinished::Late)
+    }
+
     pub(super) fn key(&self) -> PartitionKey {
         let Partition { log, topic, number } = &self.partition;
         PartitionKey { log: Arc::clone(log), topic: Arc::clone(topic), number: *number }
@@ -319,6 +338,11 @@ async fn accepted(bus: &dyn Bus, news: &Record) -> Durable {
             Ok(durable) => return durable,
             // Its owner is about to end.
             Err(BusError::Closed) => return std::future::pending().await,
+            // No repetition makes it smaller. It is stored, so subscribers get it when heads are compared.
+            Err(error @ BusError::TooLarge) => {
+                tracing::error!(%error, destination = %news.message.destination, id = %news.message.id, "a stored message can't be broadcast");
+                return std::future::ready(Ok(())).boxed();
+            }
             Err(error) => tracing::warn!(%error, destination = %news.message.destination, "the bus takes no broadcast, trying again"),
         }
         wait(&mut pause).await;

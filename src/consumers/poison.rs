@@ -1,12 +1,13 @@
 //! Storing a batch that may hold what can't be stored: it is found by halving, put away in the dead-letter topic with
-//! its reason, and passed over. Only what the store itself calls impossible is: a store that is away refuses nothing.
+//! its reason, and passed over. Only what the store itself calls impossible is: a store that is away refuses nothing. A batch
+//! that is too much for the store at once is halved too.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::partition::{Fate, Unfinished, Worker, wait};
-use crate::bus::{Batch, Dead, DeadLetter};
+use crate::bus::{Batch, BusError, Dead, DeadLetter};
 use crate::message::Message;
 use crate::store::Append;
 
@@ -24,7 +25,7 @@ pub(super) async fn append(worker: &mut Worker, batch: &Batch) -> Result<Vec<(Ar
     let mut ranges: Vec<_> = std::iter::once(0..batch.records.len()).collect();
     while let Some(range) = ranges.pop() {
         let piece = piece(worker, batch, range.clone());
-        match worker.until_done("append", || worker.store.append(piece.clone())).await {
+        match worker.append(&piece).await {
             Ok(appended) => {
                 worker.at_least = worker.at_least.max(piece.end);
                 fates.extend(piece.messages.into_iter().map(|(_, message)| message).zip(appended.into_iter().map(Fate::Appended)));
@@ -43,7 +44,7 @@ pub(super) async fn append(worker: &mut Worker, batch: &Batch) -> Result<Vec<(Ar
                 wait(&mut RETRY.clone()).await;
                 ranges.push(range);
             }
-            Err(Unfinished::Rejected(_)) => {
+            Err(Unfinished::Rejected(_) | Unfinished::Late) => {
                 let middle = range.start + range.len() / 2;
                 ranges.extend([middle..range.end, range.start..middle]);
             }
@@ -76,6 +77,10 @@ async fn put_away(worker: &Worker, offset: u64, reason: String, record: Dead) {
     );
     let mut pause = RETRY;
     while let Err(error) = worker.bus.dead_letter(letter.clone()).await {
+        if error == BusError::TooLarge {
+            // No repetition makes it smaller; where it stands in the log was said above.
+            return tracing::error!(%error, "a record is too large for the dead-letter topic");
+        }
         tracing::warn!(%error, "a dead letter can't be put away, trying again");
         wait(&mut pause).await;
     }

@@ -105,7 +105,8 @@ impl Edge {
         match replay(start, kept) {
             Replay::From(sequence) => {
                 gate.0.with(|order| order.keep_ring(true));
-                Ok(Joined::CatchingUp(self.clone().catch_up(gate, joiner, kept.epoch, sequence).boxed()))
+                let newest = if let Start::History(newest) = start { Some(newest) } else { None };
+                Ok(Joined::CatchingUp(self.clone().catch_up(gate, joiner, kept.epoch, (sequence, newest)).boxed()))
             }
             Replay::Lost if joiner.receipt => {
                 self.join_live(&gate.0, &joiner, Some(false));
@@ -139,7 +140,8 @@ impl Edge {
         });
     }
 
-    async fn catch_up(self, gate: Joining, joiner: Joiner, epoch: Epoch, from: u64) {
+    /// `newest` is how many a `history` asked for: of those, retention may take some before they are read.
+    async fn catch_up(self, gate: Joining, joiner: Joiner, epoch: Epoch, (mut from, newest): (u64, Option<u32>)) {
         let mut last = from;
         let mut retries = 0;
         loop {
@@ -169,6 +171,14 @@ impl Edge {
                         continue;
                     }
                     Err(Code::StoreUnavailable) => Ok(()),
+                    Err(Code::HistoryLost) if last == from && retries < MAX_RETRIES && newest.is_some() => {
+                        drop(turn);
+                        if let Some(again) = self.newest_kept(&gate.0, epoch, newest.unwrap_or_default()).await {
+                            (from, last) = (again, again);
+                        }
+                        retries += 1;
+                        continue;
+                    }
                     Err(code) => Err(code),
                 },
                 Step::Ahead => {
@@ -191,6 +201,15 @@ impl Edge {
             };
             joiner.outbox.answer(Slot::End(Refusal::new(code)));
             return;
+        }
+    }
+
+    /// Before which message the newest so many of a destination begin now.
+    async fn newest_kept(&self, gate: &Gate, epoch: Epoch, newest: u32) -> Option<u64> {
+        let kept = self.0.store.kept(self.partition_of(&gate.destination), gate.destination.clone()).await.ok()?;
+        match replay(Start::History(newest), kept) {
+            Replay::From(sequence) if kept.epoch == epoch => Some(sequence),
+            _ => None,
         }
     }
 

@@ -3,6 +3,7 @@
 use rdkafka::ClientConfig;
 
 use super::KafkaSettings;
+use super::size::{SEVERAL, WRITTEN};
 
 /// The topics and groups of one prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +87,8 @@ pub(super) fn producer(settings: &KafkaSettings, node: &str) -> ClientConfig {
         .set("partitioner", "murmur2_random")
         .set("message.timeout.ms", "8000")
         .set("linger.ms", "1")
+        .set("message.max.bytes", WRITTEN.to_string())
+        .set("batch.size", SEVERAL.to_string())
         // Above what `Room` lets in, which is what bounds the queue and waits in order.
         .set("queue.buffering.max.messages", "100000")
         .set("queue.buffering.max.kbytes", "131072")
@@ -116,9 +119,12 @@ pub(super) fn events(settings: &KafkaSettings, node: &str, group: &str) -> Clien
     let mut config = reading(settings, node, group);
     config
         .set("group.protocol", "classic")
+        // They say whether it is a member of its group.
+        .set("statistics.interval.ms", "10000")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
-        .set("heartbeat.interval.ms", (settings.session_timeout.as_millis() / 4).min(2000).to_string())
+        // Each member hears of each of the two steps of a rebalance by its next heart-beat; until then partitions stand still.
+        .set("heartbeat.interval.ms", (settings.session_timeout.as_millis() / 12).min(500).to_string())
         .set("max.poll.interval.ms", settings.max_poll_interval.as_millis().to_string())
         // Never `latest`, which passes over what came meanwhile. That the position jumped is seen by the reader.
         .set("auto.offset.reset", "earliest")
@@ -139,6 +145,11 @@ pub(super) fn broadcast(settings: &KafkaSettings, node: &str, group: &str) -> Cl
         .set("queued.min.messages", "2000")
         .set("queued.max.messages.kbytes", "4096");
     with_properties(config, settings, Role::Consumer)
+}
+
+/// Asks where a group and a log stand. It names the group, and never joins it, since it subscribes to nothing.
+pub(super) fn offsets(settings: &KafkaSettings, node: &str, group: &str) -> ClientConfig {
+    with_properties(reading(settings, node, group), settings, Role::Consumer)
 }
 
 /// Reads single records.
@@ -171,7 +182,8 @@ mod tests {
         let mut settings = KafkaSettings { brokers: "localhost:1".into(), ..KafkaSettings::default() };
         settings.properties.insert("client.rack".to_owned(), "a".into());
         producer(&settings, "n").create::<BaseProducer>().unwrap();
-        for config in [events(&settings, "n", "g"), broadcast(&settings, "n", "g"), marks(&settings, "n", "g")] {
+        let all = [events(&settings, "n", "g"), offsets(&settings, "n", "g"), broadcast(&settings, "n", "g"), marks(&settings, "n", "g")];
+        for config in all {
             assert_eq!(config.get("enable.auto.commit"), Some("false"));
             assert_eq!(config.get("enable.auto.offset.store"), Some("false"));
             assert_eq!(config.get("client.rack"), Some("a"));

@@ -3,6 +3,7 @@
 //! Reading has threads of its own, one a consumer; they poll whatever happens, and meet the node's tasks in bounded
 //! buffers. Publishing needs none but the producer's.
 
+mod admin;
 mod broadcast;
 mod client;
 mod cloud_event;
@@ -10,26 +11,26 @@ mod connect;
 mod error;
 mod events;
 mod health;
+mod letter;
 mod log;
 mod marks;
 mod monitor;
+mod offsets;
 mod positions;
 mod producer;
+mod properties;
 mod room;
 mod settings;
+mod size;
 mod threads;
 mod topics;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -37,10 +38,11 @@ pub use self::error::KafkaError;
 pub use self::settings::{KafkaProperty, KafkaSettings};
 pub use self::topics::{Finding, TopicReport, TopicState, Weight, check_topics, create_topics};
 
+use self::admin::Admin;
 use self::broadcast::BroadcastConsumer;
 use self::client::Names;
-use self::cloud_event::{Header, encode, now, rfc3339};
-use self::error::sentence;
+use self::cloud_event::encode;
+use self::error::{describe, sentence};
 use self::events::{EventsConsumer, Leaving};
 use self::log::Log;
 use self::marks::Marks;
@@ -48,7 +50,7 @@ use self::monitor::Watched;
 use self::producer::{Outgoing, Producer};
 use self::threads::Threads;
 use super::partitioner::partition_of;
-use super::{Audience, Bus, BusError, BusState, Consumer, Dead, DeadLetter, Durable, Partition, Record, Topic};
+use super::{Audience, Bus, BusError, BusState, Consumer, DeadLetter, Durable, Partition, Record, Topic};
 use crate::message::{Destination, Mark};
 
 /// What `close` takes at most for each of its steps.
@@ -73,10 +75,10 @@ pub struct KafkaBus {
 impl KafkaBus {
     async fn produce(&self, topic: Topic, record: &Record) -> Result<Durable, BusError> {
         let encoded = encode(record, &self.node);
-        if !encoded.fits() {
+        if !encoded.fits(topic) {
             // Readers would not take it, so it is not taken here.
-            warn!(destination = encoded.key, "a message is larger than records may be");
-            return Err(BusError::Unavailable);
+            warn!(destination = encoded.key, ?topic, "a message is larger than records may be");
+            return Err(BusError::TooLarge);
         }
         self.producer
             .send(Outgoing {
@@ -93,57 +95,38 @@ impl KafkaBus {
     }
 
     async fn put_away(&self, letter: DeadLetter) -> Result<(), BusError> {
-        let encoded;
-        let (key, value, headers): (_, _, Vec<Header<'_>>) = match &letter.record {
-            Dead::Raw(raw) => {
-                let headers = raw.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
-                (raw.key.as_deref(), raw.value.clone(), headers.collect())
-            }
-            Dead::Record(record) => {
-                encoded = encode(record, &self.node);
-                let headers = encoded.headers.iter().map(|(name, value)| (&**name, Some(&**value)));
-                (Some(encoded.key.as_bytes()), Some(encoded.value.clone()), headers.collect())
-            }
+        let written = letter::write(&letter, &self.node);
+        let outgoing = Outgoing {
+            topic: &self.names.dead_letters,
+            partition: None,
+            key: written.key.as_deref(),
+            value: written.value.clone(),
+            headers: written.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
         };
-        let own = own_headers(&letter, &self.node);
-        // Last, so that whoever asks for the last header of a name gets these, whatever the record had.
-        let headers = headers.into_iter().chain(own.iter().map(|(name, value)| (*name, Some(value.as_bytes())))).collect();
-        let outgoing = Outgoing { topic: &self.names.dead_letters, partition: None, key, value, headers };
         self.producer.send(outgoing).await?.await
     }
 
     /// The node's group would stay for a week, and look as if somebody were behind.
     async fn delete_group(&self) {
-        let client = client::asking(&self.settings, &self.node).create::<AdminClient<DefaultClientContext>>();
-        let deleted = match client {
-            Ok(client) => {
-                let options = AdminOptions::new().request_timeout(Some(DELETE_GROUP)).operation_timeout(Some(DELETE_GROUP));
-                let answer = timeout(DELETE_GROUP, client.delete_groups(&[&self.names.node_group], &options)).await;
-                // It waits for its thread.
-                drop(spawn_blocking(move || drop(client)).await);
-                answer.map_err(|_| "no answer in time".to_owned()).and_then(|answer| answer.map_err(|failure| sentence(&failure)))
+        let group = self.names.node_group.as_str();
+        let deleted = async {
+            let admin = Admin::new(&self.settings, &self.node, DELETE_GROUP).map_err(|failure| failure.to_string())?;
+            let options = admin.options();
+            let groups = [group];
+            let answer = timeout(DELETE_GROUP, admin.client().delete_groups(&groups, &options)).await;
+            admin.close().await;
+            let groups = answer.map_err(|_| "no answer in time".to_owned())?.map_err(|failure| sentence(&failure))?;
+            match groups.into_iter().next() {
+                // It never showed a position.
+                None | Some(Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound))) => Ok(()),
+                Some(Err((_, code))) => Err(describe(code)),
             }
-            Err(failure) => Err(sentence(&failure)),
         };
-        match deleted.map(|groups| groups.into_iter().next()) {
-            // It never showed a position.
-            Ok(None | Some(Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)))) => debug!(group = self.names.node_group, "group deleted"),
-            Ok(Some(Err((_, code)))) => warn!(%code, group = self.names.node_group, "this node's group could not be deleted"),
-            Err(failure) => warn!(failure, group = self.names.node_group, "this node's group could not be deleted"),
+        match deleted.await {
+            Ok(()) => debug!(group, "group deleted"),
+            Err::<(), String>(failure) => warn!(failure, group, "this node's group could not be deleted"),
         }
     }
-}
-
-/// What a dead letter says of its record.
-fn own_headers<'a>(letter: &'a DeadLetter, node: &'a str) -> [(&'static str, Cow<'a, str>); 6] {
-    [
-        ("footfall_reason", Cow::Borrowed(letter.reason.as_str())),
-        ("footfall_topic", Cow::Borrowed(&*letter.partition.topic)),
-        ("footfall_partition", letter.partition.number.to_string().into()),
-        ("footfall_offset", letter.offset.to_string().into()),
-        ("footfall_node", Cow::Borrowed(node)),
-        ("footfall_time", rfc3339(now()).into()),
-    ]
 }
 
 impl Bus for KafkaBus {
@@ -162,7 +145,8 @@ impl Bus for KafkaBus {
                     let mut before = self.reading_events.lock().await;
                     before.done(THREADS_END).await;
                     let config = client::events(&self.settings, &self.node, &self.names.persistence);
-                    let consumer = EventsConsumer::join(&config, Arc::clone(&self.log), &self.threads).map_err(|failure| {
+                    let offsets = client::offsets(&self.settings, &self.node, &self.names.persistence);
+                    let consumer = EventsConsumer::join(&config, &offsets, Arc::clone(&self.log), &self.threads).map_err(|failure| {
                         warn!(%failure, "events can't be read");
                         BusError::Unavailable
                     })?;
@@ -186,10 +170,9 @@ impl Bus for KafkaBus {
     }
 
     fn mark(&self, partition: &Partition, offset: u64) -> BoxFuture<'_, Result<Option<Mark>, BusError>> {
-        let (marks, partition) = (Arc::clone(&self.marks), partition.clone());
+        let reading = Arc::clone(&self.marks).read(Arc::clone(&partition.topic), partition.number, offset);
         async move {
-            let read = spawn_blocking(move || marks.read(&partition.topic, partition.number, offset)).await;
-            read.map_err(|_| BusError::Closed)?.map_err(|failure| {
+            reading.await.ok_or(BusError::Closed)?.map_err(|failure| {
                 warn!(%failure, offset, "a record that is to be compared could not be read");
                 BusError::Unavailable
             })
@@ -215,8 +198,7 @@ impl Bus for KafkaBus {
             self.log.health.close();
             self.producer.finish(FINISH).await;
             self.threads.end(THREADS_END).await;
-            let marks = Arc::clone(&self.marks);
-            drop(spawn_blocking(move || marks.close()).await);
+            self.marks.close();
             self.delete_group().await;
         }
         .boxed()

@@ -1,13 +1,10 @@
-//! Where the fixed group stands in each partition of *events*, read without joining it.
+//! Where the fixed group stands in each partition of *events*, for a command.
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaResult;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
 
-use super::log::{raw, unsigned};
+use super::offsets::{Found, Offsets};
 use super::{KafkaBus, KafkaError, client};
 use crate::bus::Assignment;
 
@@ -15,13 +12,13 @@ use crate::bus::Assignment;
 const ANSWER: Duration = Duration::from_secs(5);
 
 impl KafkaBus {
-    /// All partitions of *events*, as a consumer would be told of them.
+    /// All partitions of *events*, as a consumer would be told of them. The group is not joined.
     pub async fn positions(&self) -> Result<Vec<Assignment>, KafkaError> {
-        let config = client::events(&self.settings, &self.node, &self.names.persistence);
+        let config = client::offsets(&self.settings, &self.node, &self.names.persistence);
         let (topic, partitions) = (self.names.events.clone(), self.log.partitions);
         let found = spawn_blocking(move || {
-            let client: BaseConsumer = config.create()?;
-            look(&client, &topic, partitions).map_err(KafkaError::from)
+            let offsets = Offsets::new(&config)?;
+            (0..partitions).map(|number| offsets.look(&topic, number, ANSWER).map_err(KafkaError::from)).collect::<Result<Vec<_>, _>>()
         });
         let found = found.await.map_err(|_| KafkaError::Thread)??;
         let assignment = |(number, Found { committed, log_start, log_end })| {
@@ -35,34 +32,10 @@ impl KafkaBus {
 impl KafkaBus {
     /// Where a partition of *events* begins and ends now.
     pub(super) async fn ends_of(&self, number: u32) -> Result<(u64, u64), KafkaError> {
-        let (config, topic) = (client::asking(&self.settings, &self.node), self.names.events.clone());
-        let found = spawn_blocking(move || {
-            let client: BaseConsumer = config.create()?;
-            client.fetch_watermarks(&topic, raw(number), ANSWER)
-        });
-        let (log_start, log_end) = found.await.map_err(|_| KafkaError::Thread)??;
-        Ok((unsigned(log_start), unsigned(log_end)))
+        let config = client::offsets(&self.settings, &self.node, &self.names.persistence);
+        let topic = self.names.events.clone();
+        let found = spawn_blocking(move || Offsets::new(&config)?.look(&topic, number, ANSWER).map_err(KafkaError::from));
+        let Found { log_start, log_end, .. } = found.await.map_err(|_| KafkaError::Thread)??;
+        Ok((log_start, log_end))
     }
-}
-
-struct Found {
-    committed: Option<u64>,
-    log_start: u64,
-    log_end: u64,
-}
-
-fn look(client: &BaseConsumer, topic: &str, partitions: u32) -> KafkaResult<Vec<Found>> {
-    let mut list = TopicPartitionList::new();
-    list.add_partition_range(topic, 0, raw(partitions) - 1);
-    let committed = client.committed_offsets(list, ANSWER)?;
-    (0..partitions)
-        .map(|number| {
-            let committed = match committed.find_partition(topic, raw(number)).map(|element| element.offset()) {
-                Some(Offset::Offset(offset)) => Some(unsigned(offset)),
-                _ => None,
-            };
-            let (log_start, log_end) = client.fetch_watermarks(topic, raw(number), ANSWER)?;
-            Ok(Found { committed, log_start: unsigned(log_start), log_end: unsigned(log_end) })
-        })
-        .collect()
 }

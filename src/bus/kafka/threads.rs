@@ -9,7 +9,7 @@ use tracing::{error, warn};
 
 use super::error::KafkaError;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Threads(TaskTracker);
 
 impl Threads {

@@ -9,17 +9,23 @@ use crate::registry::RegistryError;
 /// What an error says of what was asked.
 pub(super) fn failed(error: RedisError) -> RegistryError {
     match error.kind() {
-        ErrorKind::UnexpectedReturnType => RegistryError::Corrupt(error.to_string()),
+        ErrorKind::UnexpectedReturnType | ErrorKind::Parse => RegistryError::Corrupt(error.to_string()),
         ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::CrossSlot | ServerErrorKind::Moved | ServerErrorKind::Ask) => {
             unusable(&error)
         }
         ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig | ErrorKind::RESP3NotSupported => unusable(&error),
-        _ => match error.code() {
+        _ => match code(&error).as_deref() {
             Some("WRONGTYPE") => RegistryError::Corrupt(error.to_string()),
             Some("NOAUTH" | "WRONGPASS" | "NOPERM") => unusable(&error),
             _ => RegistryError::Unavailable(Box::new(error)),
         },
     }
+}
+
+/// What the server calls it, also where it answered several questions at once.
+fn code(error: &RedisError) -> Option<String> {
+    let first = || Some(error.clone().into_server_errors()?.first()?.1.code().to_owned());
+    error.code().map(str::to_owned).or_else(first)
 }
 
 fn unusable(error: &RedisError) -> RegistryError {
@@ -36,7 +42,8 @@ pub(super) fn silent() -> RedisError {
 pub(super) enum Verdict {
     /// The server answered; another question may fare better.
     Answered,
-    /// The server answered that it is not the one to ask any more: its name may stand for another one by now.
+    /// The server answered, but on this connection nobody should ask again: it is not the one to ask any more (its name may
+    /// stand for another one by now), or it can't be understood.
     AskAnother,
     /// No answer.
     Gone,
@@ -44,8 +51,10 @@ pub(super) enum Verdict {
 
 pub(super) fn verdict(error: &RedisError) -> Verdict {
     match error.kind() {
-        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::ClusterDown) => Verdict::AskAnother,
-        ErrorKind::Io | ErrorKind::Parse => Verdict::Gone,
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::ClusterDown)
+        // One value that somebody else wrote is no reason to refuse all others, and the two can't be told apart.
+        | ErrorKind::Parse => Verdict::AskAnother,
+        ErrorKind::Io => Verdict::Gone,
         _ if error.is_timeout() || error.is_connection_dropped() || error.is_unrecoverable_error() => Verdict::Gone,
         _ => Verdict::Answered,
     }
@@ -91,6 +100,7 @@ mod tests {
         assert_eq!(verdict(&silent()), Verdict::Gone);
         assert_eq!(verdict(&io::Error::from(io::ErrorKind::BrokenPipe).into()), Verdict::Gone);
         assert_eq!(verdict(&said("READONLY You can't write against a read only replica.")), Verdict::AskAnother);
+        assert_eq!(verdict(&from_redis_value::<u64>(Value::Okay).unwrap_err().into()), Verdict::AskAnother);
         assert_eq!(verdict(&said("OOM command not allowed")), Verdict::Answered);
         assert_eq!(verdict(&said("WRONGTYPE Operation")), Verdict::Answered);
     }

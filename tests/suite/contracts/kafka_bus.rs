@@ -258,6 +258,35 @@ async fn kafka_shows_one_fixed_group_and_one_of_each_live_node() {
     assert_eq!(groups(&settings), [named("persistence")], "nobody is in it, and what it committed stays");
 }
 
+/// A command asks where the group stands; the nodes that are in it must not notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asking_where_the_group_stands_joins_nothing() {
+    let settings = settings().await;
+    let bus = connected(&settings, "node-1").await;
+    publish(&bus, 1..2).await;
+    let partition = bus.partition_of(&room(1));
+    let stands = async || {
+        let positions = bus.positions().await.unwrap();
+        assert_eq!(positions.len(), 4);
+        let position = positions.into_iter().find(|position| position.partition == partition).unwrap();
+        (position.committed, position.log_start, position.log_end)
+    };
+    assert_eq!(stands().await, (None, 0, 1));
+    assert_eq!(groups(&settings), [""; 0], "nobody has ever joined");
+
+    let mut node = Node::join(&bus).await;
+    node.until(|node| node.read.len() == 1).await;
+    let begun = Instant::now();
+    while stands().await != (Some(1), 0, 1) {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    // Whoever joins brings about a rebalance, of which the only member would hear in the next heart-beats.
+    publish(&bus, 1..2).await;
+    node.until(|node| node.read.len() == 2).await;
+    assert!(timeout(Duration::from_secs(5), node.step()).await.is_err(), "nothing moves");
+    assert_eq!((node.owned.len(), node.revoked), (4, 0));
+}
+
 /// What the store says of a log is compared with what is in it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mark_is_of_the_record_at_its_offset_or_of_none() {

@@ -1,11 +1,11 @@
 //! What a sender hears while a broker is away, with a Kafka of its own that can be killed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall::bus::{ANSWER_WITHIN, Audience, Bus, BusError, BusState, Event, Topic, create_topics};
-use tokio::task::block_in_place;
+use footfall::bus::{ANSWER_WITHIN, Audience, Bus, BusError, BusState, Event, Partition, Topic, create_topics};
+use tokio::task::{JoinSet, block_in_place};
 use tokio::time::{Instant, sleep, timeout};
 use xtask::services::{Kafka, Port, scratch};
 
@@ -30,19 +30,24 @@ async fn while_the_broker_is_away_nothing_false_is_said() {
     // A publisher that goes on all the time.
     let (confirmed, doubtful, refused) = (HashSet::new(), HashSet::new(), HashSet::new());
     let outcomes = Arc::new(parking_lot::Mutex::new((confirmed, doubtful, refused)));
+    let slowest = Arc::new(parking_lot::Mutex::new(Duration::ZERO));
+    // Handles of all who wait for an answer, so that a panic of one fails the test.
+    let waiting = Arc::new(parking_lot::Mutex::new(JoinSet::new()));
     let publishing = {
-        let (bus, outcomes) = (Arc::clone(&bus), Arc::clone(&outcomes));
+        let (bus, outcomes, waiting, slowest) = (Arc::clone(&bus), Arc::clone(&outcomes), Arc::clone(&waiting), Arc::clone(&slowest));
         tokio::spawn(async move {
             for number in 0.. {
-                let (bus, outcomes) = (Arc::clone(&bus), Arc::clone(&outcomes));
+                let (outcomes, slowest) = (Arc::clone(&outcomes), Arc::clone(&slowest));
                 let record = record(&room(number % 16));
                 let id = record.message.id;
                 let begun = Instant::now();
                 match bus.publish(Topic::Events, record).await {
                     Ok(durable) => {
-                        tokio::spawn(async move {
+                        waiting.lock().spawn(async move {
                             let answer = durable.await;
-                            assert!(begun.elapsed() < ANSWER_WITHIN + Duration::from_secs(1));
+                            let took = begun.elapsed();
+                            let mut slowest = slowest.lock();
+                            *slowest = took.max(*slowest);
                             let mut outcomes = outcomes.lock();
                             match answer {
                                 Ok(()) => outcomes.0.insert(id),
@@ -77,6 +82,7 @@ async fn while_the_broker_is_away_nothing_false_is_said() {
     let recovered_after = started.elapsed();
     until("the node is ready", || bus.state() == BusState::Ready).await;
     publishing.abort();
+    assert!(publishing.await.unwrap_err().is_cancelled(), "the publisher saw what may not be");
     println!("refused after {refused_after:?}, confirmed again {recovered_after:?} after the broker was ready");
     assert!(recovered_after < Duration::from_secs(50), "{recovered_after:?}; the target is 10 s");
 
@@ -87,36 +93,45 @@ async fn while_the_broker_is_away_nothing_false_is_said() {
     let Event::Records(batches) = next(broadcast.as_mut()).await else { panic!("records") };
     assert_eq!(batches[0].records[0].1.message.id, id);
 
-    let settled = || {
-        let outcomes = outcomes.lock();
-        outcomes.0.len() + outcomes.1.len() + outcomes.2.len()
+    let mut waiting = std::mem::take(&mut *waiting.lock());
+    let answers = async {
+        while let Some(answered) = waiting.join_next().await {
+            answered.unwrap();
+        }
     };
-    let mut before = usize::MAX;
-    while before != settled() {
-        before = settled();
-        sleep(ANSWER_WITHIN / 4).await;
-    }
+    timeout(PATIENCE, answers).await.expect("everyone has an answer");
+    assert!(*slowest.lock() < ANSWER_WITHIN + Duration::from_secs(1), "{:?}", slowest.lock());
     let mut log = HashSet::new();
     let mut consumer = bus.subscribe(Topic::Events, Audience::OneNode).await.unwrap();
     let outcomes = outcomes.lock().clone();
+    // To the end of each partition: what was refused might have been written last of all.
+    let mut left: HashMap<Partition, u64> = HashMap::new();
+    let mut told = 0;
     let reading = async {
-        loop {
+        while told < settings.partitions as usize || !left.is_empty() {
             match next(consumer.as_mut()).await {
-                Event::Assigned(assigned) => assigned.iter().for_each(|assignment| consumer.start(&assignment.partition, 0)),
-                Event::Revoked(_) => {}
+                Event::Assigned(assigned) => {
+                    told += assigned.len();
+                    for assignment in assigned {
+                        consumer.start(&assignment.partition, 0);
+                        if assignment.log_end > 0 {
+                            left.insert(assignment.partition, assignment.log_end);
+                        }
+                    }
+                }
+                Event::Revoked(_) => panic!("nobody else reads"),
                 Event::Records(batches) => {
                     for batch in batches {
                         consumer.more(&batch.partition);
                         log.extend(batch.records.iter().map(|(_, record)| record.message.id));
-                    }
-                    if outcomes.0.is_subset(&log) {
-                        return;
+                        left.retain(|partition, end| *partition != batch.partition || batch.end < *end);
                     }
                 }
             }
         }
     };
-    timeout(PATIENCE, reading).await.expect("nothing that was confirmed is lost");
+    timeout(PATIENCE, reading).await.expect("all of the log is read");
+    assert_eq!(outcomes.0.difference(&log).count(), 0, "nothing that was confirmed is lost");
     assert_eq!(outcomes.2.intersection(&log).count(), 0, "nothing that was refused was written");
     drop(consumer);
     drop(broadcast);

@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
-use footfall::bus::{Bus, BusError, BusState, KafkaBus, KafkaError, KafkaSettings, Topic, TopicState, Weight, check_topics, create_topics};
+use footfall::bus::{
+    Audience, Bus, BusError, BusState, Consumer, Event, KafkaBus, KafkaError, KafkaSettings, Topic, TopicState, Weight, check_topics,
+    create_topics,
+};
 use footfall::message::HumanDuration;
 use footfall::shutdown::Shutdown;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
-use tokio::time::{Instant, sleep};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use tokio::time::{Instant, sleep, timeout_at};
+use uuid::Uuid;
 
-use super::bus::{record, room};
+use super::bus::{next, record, room};
 use super::kafka_bus::{connected, settings, settings_at};
 use crate::support::servers;
 
@@ -73,7 +79,23 @@ async fn a_node_does_not_start_without_its_topics() {
 async fn a_topic_that_was_divided_anew_is_not_used_any_more() {
     let settings = settings().await;
     let bus = connected(&settings, "node-1").await;
-    bus.publish(Topic::Events, record(&room(1))).await.unwrap().await.unwrap();
+    let mut events = bus.subscribe(Topic::Events, Audience::OneNode).await.unwrap();
+    let mut broadcast = bus.subscribe(Topic::Broadcast, Audience::EveryNode).await.unwrap();
+    let mut sent = Vec::new();
+    for number in 0..20 {
+        let record = record(&room(number % 4));
+        sent.push(record.message.id);
+        bus.publish(Topic::Broadcast, record.clone()).await.unwrap().await.unwrap();
+        bus.publish(Topic::Events, record).await.unwrap().await.unwrap();
+    }
+    let (mut stored, mut delivered) = (Vec::new(), Vec::new());
+    while stored.len() < sent.len() {
+        take(next(events.as_mut()).await, events.as_mut(), &mut stored);
+    }
+    while delivered.len() < sent.len() {
+        take(next(broadcast.as_mut()).await, broadcast.as_mut(), &mut delivered);
+    }
+
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap();
     let topic = format!("{}.events", settings.prefix);
     admin.create_partitions([&NewPartitions::new(&topic, 6)], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
@@ -84,4 +106,53 @@ async fn a_topic_that_was_divided_anew_is_not_used_any_more() {
     }
     assert_eq!(bus.state(), BusState::NotReady("partitions-changed"));
     assert_eq!(bus.publish(Topic::Events, record(&room(1))).await.err(), Some(BusError::Unavailable));
+
+    // A program that has not noticed goes on, by the new number and by the old one. Of all that no batch is given out.
+    let other: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", &settings.brokers).set("partitioner", "murmur2_random").create().unwrap();
+    for name in ["events", "broadcast"] {
+        let topic = format!("{}.{name}", settings.prefix);
+        for number in 0..40 {
+            let room = room(number % 4);
+            let key = room.as_str();
+            let headers = OwnedHeaders::new()
+                .insert(Header { key: "ce_specversion", value: Some("1.0") })
+                .insert(Header { key: "ce_id", value: Some(&number.to_string()) })
+                .insert(Header { key: "ce_source", value: Some("/billing") })
+                .insert(Header { key: "ce_type", value: Some("footfall.message.v1") })
+                .insert(Header { key: "ce_subject", value: Some(key) });
+            let record = FutureRecord::to(&topic).key(key).payload("hello").headers(headers);
+            let record = if number < 20 { record } else { record.partition(bus.partition_of(&room).number.try_into().unwrap()) };
+            other.send(record, Duration::from_secs(10)).await.unwrap();
+        }
+    }
+    // Long enough for a member to hear of new partitions and take them.
+    let until = Instant::now() + Duration::from_secs(5);
+    for (consumer, got) in [(&mut events, &mut stored), (&mut broadcast, &mut delivered)] {
+        while let Ok(event) = timeout_at(until, consumer.next()).await {
+            assert!(!matches!(event, Ok(Event::Records(_))), "a batch of a log that was divided anew");
+            take(event.unwrap(), consumer.as_mut(), got);
+        }
+    }
+    for got in [stored, delivered] {
+        for room in 0..4 {
+            let of_room = |ids: &[Uuid]| {
+                ids.iter().filter(|id| sent.iter().position(|one| one == *id).unwrap() % 4 == room).copied().collect::<Vec<_>>()
+            };
+            assert_eq!(of_room(&got), of_room(&sent), "0 reordered");
+        }
+    }
+}
+
+fn take(event: Event, consumer: &mut dyn Consumer, into: &mut Vec<Uuid>) {
+    match event {
+        Event::Assigned(assigned) => assigned.iter().for_each(|assignment| consumer.start(&assignment.partition, 0)),
+        Event::Revoked(_) => {}
+        Event::Records(batches) => {
+            for batch in batches {
+                consumer.more(&batch.partition);
+                into.extend(batch.records.into_iter().map(|(_, record)| record.message.id));
+            }
+        }
+    }
 }

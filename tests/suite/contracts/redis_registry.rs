@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use footfall::registry::{
-    Admission, Demand, Login, LoginKey, NewsEvent, RedisRegistry, RedisSettings, RegisteredToken, Registry, RegistryError, Revocation,
+    Admission, Demand, LiveSession, Login, LoginKey, NewsEvent, RedisRegistry, RedisSettings, RegisteredToken, Registry, RegistryError,
+    Revocation,
 };
 use footfall::shutdown::Shutdown;
 use redis::Cmd;
@@ -197,6 +198,7 @@ async fn real_keys_of_another_kind_are_an_error_and_not_overwritten() {
         registry.sessions_of(user("alice")).await.map(drop),
         registry.begin_refill().await.map(drop),
         registry.registered_of(user("alice")).await.map(drop),
+        registry.keep(vec![LiveSession { user: user("alice"), id: "s".into(), node: node("a"), token: None, since_ms: 1 }]).await,
     ] {
         assert!(matches!(refused, Err(RegistryError::Corrupt(_))), "{refused:?}");
     }

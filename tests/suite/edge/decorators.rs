@@ -102,6 +102,8 @@ pub(super) enum Health {
     Contested,
     /// What has the body `poison` can't be stored.
     Picky,
+    /// More than so many messages at once are too much for it.
+    Slight(usize),
     /// As if it had been put back to a copy without the last message, and as if somebody else claimed the partition just
     /// before it is renumbered.
     Restored,
@@ -175,6 +177,9 @@ impl Store for SickStore {
             if *self.health.lock() == Health::Contested {
                 self.inner.claim(batch.partition.clone(), Owner(Uuid::new_v4())).await?;
             }
+            if matches!(*self.health.lock(), Health::Slight(most) if batch.messages.len() > most) {
+                return Err(StoreError::Late(Box::new(AsWanted)));
+            }
             if *self.health.lock() == Health::Restored {
                 *self.health.lock() = Health::Noticed;
                 return Err(StoreError::Behind);
@@ -240,8 +245,12 @@ impl Store for SickStore {
         suffering!(self, false, self.inner.trim(destination, keep))
     }
 
-    fn forget_ids(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
-        suffering!(self, false, self.inner.forget_ids(before_ms))
+    fn retention_turn(&self, every: Duration) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        suffering!(self, false, self.inner.retention_turn(every))
+    }
+
+    fn forget_ids(&self, age: Duration) -> BoxFuture<'_, Result<u64, StoreError>> {
+        suffering!(self, false, self.inner.forget_ids(age))
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -55,6 +55,28 @@ async fn poison_stops_nobody_and_its_sender_hears_of_it() {
     world.stop().await;
 }
 
+/// A batch that never gets through as a whole does in parts, and nothing of it is dead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_much_at_once_is_stored_in_parts() {
+    let health = Arc::new(Mutex::new(Health::Away));
+    let sick = Arc::clone(&health);
+    let plan = Plan { store: Box::new(move |store| Arc::new(SickStore::new(store, sick)) as Arc<dyn Store>), ..Plan::default() };
+    let world = World::new(plan).await;
+    let here = room(1);
+    let (mut ids, mut durables) = (Vec::new(), Vec::new());
+    for _ in 0..100 {
+        let message = message(&here, new_id(), 10);
+        ids.push(message.id);
+        durables.push(world.publish(&message).await);
+    }
+    *health.lock() = Health::Slight(3);
+    for durable in durables {
+        assert_eq!(timeout(PATIENCE, durable).await.unwrap(), Ok(()));
+    }
+    assert_eq!(world.truth(&here).await, ids);
+    world.stop().await;
+}
+
 fn poison(like: &Message) -> Arc<Message> {
     Arc::new(Message {
         id: like.id,

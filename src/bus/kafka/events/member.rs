@@ -1,7 +1,8 @@
-//! The thread of one member of the group: polls, and between two polls does what is due (looks up offsets, goes where
-//! it is told to start, commits, pauses and resumes).
+//! The thread of one member of the group: polls, and between two polls does what is due (goes where it is told to start,
+//! commits, pauses and resumes). It waits for no broker.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -13,12 +14,13 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{error, info, warn};
 
 use super::Shared;
+use super::lookup::LookUp;
 use super::partitions::{Entry, Run, Start};
 use super::rebalance::Client;
 use crate::bus::kafka::cloud_event::{Place, View, decode};
 use crate::bus::kafka::error::sentence;
-use crate::bus::kafka::log::{raw, unsigned};
-use crate::bus::{Assignment, Topic, Unreadable};
+use crate::bus::kafka::log::raw;
+use crate::bus::{Topic, Unreadable};
 
 /// How long one poll waits; also how soon the thread sees what the consumer asks for.
 const POLL: Duration = Duration::from_millis(10);
@@ -26,8 +28,8 @@ const POLL: Duration = Duration::from_millis(10);
 /// So many records are taken from librdkafka before the consumer gets them.
 const MOST_AT_ONCE: usize = 256;
 
-/// For each question to Kafka that the thread waits for.
-const ANSWER: Duration = Duration::from_secs(2);
+/// librdkafka's own thread answers at once; a seek whose answer is late is done again, to the same place.
+const SEEK: Duration = Duration::from_millis(100);
 
 /// Between attempts at what failed, and between two looks for the same reason.
 const RETRY: Duration = Duration::from_millis(200);
@@ -40,9 +42,9 @@ const COMMIT_EVERY: Duration = Duration::from_millis(100);
 const LAST_COMMIT: Duration = Duration::from_secs(2);
 
 /// Reads until the consumer is gone. The client leaves its group when the caller drops it.
-pub(super) fn run(shared: &Shared, client: &Client) {
+pub(super) fn run(shared: &Arc<Shared>, client: &Client, lookup: &LookUp) {
     let now = Instant::now();
-    let mut thread = Thread { shared, client, flows: HashMap::new(), retry_at: now, commit_at: now, look_at: now };
+    let mut thread = Thread { shared, client, lookup, flows: HashMap::new(), retry_at: now, commit_at: now, look_at: now };
     while !shared.closing.load(Ordering::Acquire) {
         if thread.turn().is_err() {
             return;
@@ -55,8 +57,9 @@ pub(super) fn run(shared: &Shared, client: &Client) {
 struct Fatal;
 
 struct Thread<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     client: &'a Client,
+    lookup: &'a LookUp,
     flows: HashMap<u32, Flow>,
     retry_at: Instant,
     commit_at: Instant,
@@ -74,92 +77,63 @@ struct Flow {
 impl Thread<'_> {
     fn turn(&mut self) -> Result<(), Fatal> {
         let now = Instant::now();
+        self.lookup.ask(self.shared);
         if now >= self.retry_at {
-            self.look_up();
             self.go();
         }
         if now >= self.commit_at {
             self.client.context().commit(self.client);
+            self.lookup.hear();
             self.commit_at = now + COMMIT_EVERY;
         }
         self.resume();
-        self.read()
+        self.read()?;
+        if self.client.context().is_broken() { Err(Fatal) } else { Ok(()) }
     }
 
-    /// Finds the offsets of new partitions, and tells the consumer of those that were found.
-    fn look_up(&mut self) {
-        let unknown = self.shared.partitions.lock().unknown();
-        if unknown.is_empty() {
-            return;
-        }
-        let mut found = Vec::with_capacity(unknown.len());
-        let all_found = self.committed(&unknown).and_then(|all| {
-            for (number, committed) in all {
-                let (log_start, log_end) = self.watermarks(number)?;
-                found.push(Assignment { partition: self.shared.log.events_partition(number), committed, log_start, log_end });
-            }
-            Ok(())
-        });
-        if let Err(failure) = all_found {
-            warn!(error = sentence(&failure), "where a partition stands could not be found out, trying again");
-            self.retry_at = Instant::now() + RETRY;
-        }
-        // At once, so that the consumer is told of as many as there are.
-        let mut partitions = self.shared.partitions.lock();
-        for assignment in found {
-            partitions.found(assignment);
-        }
-        drop(partitions);
-        self.shared.waker.wake();
-    }
-
-    fn committed(&self, numbers: &[u32]) -> KafkaResult<Vec<(u32, Option<u64>)>> {
-        let mut list = TopicPartitionList::with_capacity(numbers.len());
-        for number in numbers {
-            list.add_partition(&self.shared.log.events, raw(*number));
-        }
-        let list = self.client.committed_offsets(list, ANSWER)?;
-        let mut all = Vec::with_capacity(numbers.len());
-        for element in list.elements() {
-            element.error()?;
-            let committed = match element.offset() {
-                Offset::Offset(offset) => u64::try_from(offset).ok(),
-                _ => None,
-            };
-            all.extend(u32::try_from(element.partition()).ok().map(|number| (number, committed)));
-        }
-        Ok(all)
-    }
-
-    fn watermarks(&self, number: u32) -> KafkaResult<(u64, u64)> {
-        let (start, end) = self.client.fetch_watermarks(&self.shared.log.events, raw(number), ANSWER)?;
-        Ok((unsigned(start), unsigned(end)))
-    }
-
-    /// Goes to where partitions are to be started.
+    /// Goes to where partitions are to be started, all at once.
     fn go(&mut self) {
         let starts = self.shared.partitions.lock().starts();
-        for start in starts {
-            if let Err(failure) = self.seek(start) {
-                // It is still on its way into the assignment, or out of it.
-                info!(error = sentence(&failure), partition = start.number, "a partition can't be started yet, trying again");
-                self.retry_at = Instant::now() + RETRY;
-                continue;
-            }
+        if starts.is_empty() {
+            return;
+        }
+        let there = self.seek(&starts).unwrap_or_else(|failure| {
+            info!(error = sentence(&failure), "partitions can't be started yet, trying again");
+            Vec::new()
+        });
+        if there.len() < starts.len() {
+            // They are still on their way into the assignment, or out of it.
+            self.retry_at = Instant::now() + RETRY;
+        }
+        let mut partitions = self.shared.partitions.lock();
+        for start in there {
             self.flows.insert(start.number, Flow { run: start.run, next: start.offset, paused: false });
-            self.shared.partitions.lock().is_there(start);
+            partitions.is_there(start);
         }
     }
 
-    fn seek(&self, start: Start) -> KafkaResult<()> {
-        let mut list = TopicPartitionList::with_capacity(1);
-        let offset = i64::try_from(start.offset).unwrap_or(i64::MAX);
-        list.add_partition_offset(&self.shared.log.events, raw(start.number), Offset::Offset(offset))?;
-        let list = self.client.seek_partitions(list, ANSWER)?;
-        for element in list.elements() {
-            element.error()?;
+    /// Those that are where they are to start.
+    fn seek(&self, starts: &[Start]) -> KafkaResult<Vec<Start>> {
+        let mut list = TopicPartitionList::with_capacity(starts.len());
+        for start in starts {
+            let offset = i64::try_from(start.offset).unwrap_or(i64::MAX);
+            list.add_partition_offset(&self.shared.log.events, raw(start.number), Offset::Offset(offset))?;
         }
-        self.client.resume(&list)
+        let list = self.client.seek_partitions(list, SEEK)?;
+        let (mut there, mut resumed) = (Vec::with_capacity(starts.len()), TopicPartitionList::with_capacity(starts.len()));
+        for start in starts {
+            match list.find_partition(&self.shared.log.events, raw(start.number)).map(|element| element.error()) {
+                Some(Ok(())) => {
+                    there.push(*start);
+                    resumed.add_partition(&self.shared.log.events, raw(start.number));
+                }
+                failed => info!(?failed, partition = start.number, "a partition can't be started yet, trying again"),
+            }
+        }
+        if !there.is_empty() {
+            self.client.resume(&resumed)?;
+        }
+        Ok(there)
     }
 
     /// Takes what is there, for at most one poll's time if nothing is.
@@ -231,18 +205,12 @@ impl Thread<'_> {
         self.shared.waker.wake();
     }
 
-    /// A hole is nothing (a transaction's end takes an offset), but that retention took what nobody stored is a loss.
-    /// There is nothing to be done about it: reading goes on at the oldest record there is.
+    /// Reading goes on at the oldest record there is; why that is not the one that was due is found out beside it.
     fn passed_over(&mut self, number: u32, due: u64, offset: u64) {
         let now = Instant::now();
-        if now < self.look_at {
-            return;
-        }
-        self.look_at = now + LOOK_AGAIN;
-        if let Ok((log_start, _)) = self.watermarks(number)
-            && log_start > due
-        {
-            error!(partition = number, due, offset, log_start, "events were deleted by retention before they were stored; they are lost");
+        if now >= self.look_at {
+            self.look_at = now + LOOK_AGAIN;
+            self.lookup.explain(self.shared, number, due, offset);
         }
     }
 

@@ -1,11 +1,16 @@
 //! The reader of events: a member of the fixed group, with a thread of its own that does nothing but poll.
 //!
 //! The thread never stops polling, however long the store is away: a partition whose records nobody takes is paused, and
-//! the member stays in its group. Nothing waits for the consumer, and it waits for nothing but its next event.
+//! the member stays in its group. Nothing waits for the consumer, and it waits for nothing but its next event. What has
+//! to be asked of Kafka is asked by threads beside it.
 
+mod lookup;
 mod member;
+mod membership;
 mod partitions;
 mod rebalance;
+#[cfg(test)]
+mod tests;
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +27,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use self::lookup::LookUp;
 use self::partitions::Partitions;
 use super::error::KafkaError;
 use super::log::Log;
@@ -46,7 +52,7 @@ pub(super) struct EventsConsumer {
 
 impl EventsConsumer {
     /// Joins the group; assignments come as events.
-    pub(super) fn join(config: &ClientConfig, log: Arc<Log>, threads: &Threads) -> Result<Self, KafkaError> {
+    pub(super) fn join(config: &ClientConfig, offsets: &ClientConfig, log: Arc<Log>, threads: &Threads) -> Result<Self, KafkaError> {
         let shared = Arc::new(Shared {
             log,
             partitions: Mutex::default(),
@@ -54,11 +60,12 @@ impl EventsConsumer {
             closing: AtomicBool::new(false),
             ended: CancellationToken::new(),
         });
+        let lookup = LookUp::new(offsets, threads)?;
         let client = rebalance::client(config, &shared)?;
         let reading = Arc::clone(&shared);
         threads.start("kafka-events", move || {
             let _ended = Ended(Arc::clone(&reading));
-            member::run(&reading, &client);
+            member::run(&reading, &client, &lookup);
             // Waits until the group has let it go.
             drop(client);
         })?;

@@ -2,6 +2,7 @@
 //! and what the consumer was told and asked for. Pure: no Kafka, no threads.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 use crate::bus::{Assignment, Batch, Event, MAX_BATCH, Mark, Partition, Record, Unreadable};
 
@@ -40,8 +41,31 @@ pub(super) struct Start {
     pub(super) run: Run,
 }
 
+/// About an assignment: where does its partition stand?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) number: u32,
+    assignment: u64,
+}
+
+/// What of an assignment is to be committed, or is on its way to Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Commit {
+    pub(super) number: u32,
+    pub(super) next: u64,
+    assignment: u64,
+}
+
+/// So many questions are asked at a time; half as many about partitions whose leader was silent before, so that one
+/// silent leader never keeps the others' partitions.
+const MOST_QUESTIONS: usize = 8;
+
 #[derive(Debug, Default)]
 pub(super) struct Partitions {
+    /// Questions without an answer.
+    asked: usize,
+    /// Commits without an answer, in their order.
+    on_their_way: VecDeque<Commit>,
     slots: BTreeMap<u32, Slot>,
     /// Counts assignments and starts.
     count: u64,
@@ -61,10 +85,18 @@ struct Owned {
     id: u64,
     /// None until its offsets were looked up.
     found: Option<Assignment>,
+    search: Search,
     run: Option<Reading>,
     /// To be committed, and what Kafka is known to have.
     commit: Option<u64>,
     committed: u64,
+}
+
+/// How often its offsets were asked for in vain, and when the next time is; none while somebody is asking.
+#[derive(Debug)]
+struct Search {
+    failures: u32,
+    due: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -83,7 +115,8 @@ impl Partitions {
     pub(super) fn assigned(&mut self, numbers: impl IntoIterator<Item = u32>) {
         for number in numbers {
             self.count += 1;
-            let owned = Owned { id: self.count, found: None, run: None, commit: None, committed: 0 };
+            let search = Search { failures: 0, due: Some(Instant::now()) };
+            let owned = Owned { id: self.count, found: None, search, run: None, commit: None, committed: 0 };
             self.slots.entry(number).or_default().owned = Some(owned);
         }
     }
@@ -104,16 +137,35 @@ impl Partitions {
         }
     }
 
-    /// Those whose offsets are to be looked up.
-    pub(super) fn unknown(&self) -> Vec<u32> {
-        let unknown = self.slots.iter().filter(|(_, slot)| slot.owned.as_ref().is_some_and(|owned| owned.found.is_none()));
-        unknown.map(|(number, _)| *number).collect()
+    /// What is to be asked now, new partitions first. Each is asked until it is [`Self::found`] or [`Self::not_found`].
+    pub(super) fn questions(&mut self, now: Instant) -> Vec<Question> {
+        let owned = self.slots.iter_mut().filter_map(|(number, slot)| Some((*number, slot.owned.as_mut()?)));
+        let mut due: Vec<_> = owned.filter(|(_, owned)| owned.found.is_none() && owned.search.due.is_some_and(|due| due <= now)).collect();
+        due.sort_by_key(|(number, owned)| (owned.search.failures, *number));
+        let mut questions = Vec::new();
+        for (number, owned) in due {
+            let most = if owned.search.failures == 0 { MOST_QUESTIONS } else { MOST_QUESTIONS / 2 };
+            if self.asked < most {
+                self.asked += 1;
+                owned.search.due = None;
+                questions.push(Question { number, assignment: owned.id });
+            }
+        }
+        questions
     }
 
-    pub(super) fn found(&mut self, assignment: Assignment) {
-        if let Some(owned) = self.owned(assignment.partition.number) {
+    pub(super) fn found(&mut self, question: Question, assignment: Assignment) {
+        self.asked -= 1;
+        if let Some(owned) = self.assignment(question.number, question.assignment) {
             owned.committed = assignment.committed.unwrap_or_default();
             owned.found = Some(assignment);
+        }
+    }
+
+    pub(super) fn not_found(&mut self, question: Question, again_at: Instant) {
+        self.asked -= 1;
+        if let Some(owned) = self.assignment(question.number, question.assignment) {
+            owned.search = Search { failures: owned.search.failures.saturating_add(1), due: Some(again_at) };
         }
     }
 
@@ -159,25 +211,42 @@ impl Partitions {
         Some((reading.ready.len(), reading.bytes))
     }
 
-    /// What is to be committed now. It counts as committed until [`Self::commit_failed`].
-    pub(super) fn take_commits(&mut self) -> Vec<(u32, u64)> {
-        let take = |(number, slot): (&u32, &mut Slot)| Some((*number, slot.owned.as_mut()?.commit.take()?));
-        self.slots.iter_mut().filter_map(take).collect()
+    /// What is to be committed now. Each has to be answered, by [`Self::commit_succeeded`] or [`Self::commit_failed`].
+    pub(super) fn take_commits(&mut self) -> Vec<Commit> {
+        let take = |(number, slot): (&u32, &mut Slot)| {
+            let owned = slot.owned.as_mut()?;
+            Some(Commit { number: *number, next: owned.commit.take()?, assignment: owned.id })
+        };
+        let commits: Vec<_> = self.slots.iter_mut().filter_map(take).collect();
+        self.on_their_way.extend(&commits);
+        commits
     }
 
     pub(super) fn commit_succeeded(&mut self, number: u32, next: u64) {
-        if let Some(owned) = self.owned(number) {
+        if let Some(owned) = self.answered(number, next) {
             owned.committed = owned.committed.max(next);
         }
     }
 
     /// It is tried again with the next one.
     pub(super) fn commit_failed(&mut self, number: u32, next: u64) {
-        if let Some(owned) = self.owned(number)
+        if let Some(owned) = self.answered(number, next)
             && next > owned.committed
         {
             owned.commit = owned.commit.max(Some(next));
         }
+    }
+
+    /// Whose commit it was, if its assignment still is the one: an offset of a log that has been made anew since then
+    /// means nothing in the new one.
+    fn answered(&mut self, number: u32, next: u64) -> Option<&mut Owned> {
+        let index = self.on_their_way.iter().position(|commit| (commit.number, commit.next) == (number, next))?;
+        let commit = self.on_their_way.remove(index)?;
+        self.assignment(number, commit.assignment)
+    }
+
+    fn assignment(&mut self, number: u32, id: u64) -> Option<&mut Owned> {
+        self.owned(number).filter(|owned| owned.id == id)
     }
 
     fn owned(&mut self, number: u32) -> Option<&mut Owned> {
@@ -274,6 +343,8 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::bus::RawRecord;
 
@@ -294,7 +365,7 @@ mod tests {
     fn reading() -> (Partitions, Run) {
         let mut partitions = Partitions::default();
         partitions.assigned([0]);
-        partitions.found(assignment(0));
+        find(&mut partitions, 0);
         assert!(matches!(next(&mut partitions), Some(Event::Assigned(_))));
         partitions.start(0, 3);
         let start = partitions.starts()[0];
@@ -302,6 +373,26 @@ mod tests {
         partitions.is_there(start);
         assert_eq!(partitions.starts(), []);
         (partitions, start.run)
+    }
+
+    fn numbers(questions: &[Question]) -> Vec<u32> {
+        questions.iter().map(|question| question.number).collect()
+    }
+
+    /// Asks, and finds this one only.
+    fn find(partitions: &mut Partitions, number: u32) {
+        for question in partitions.questions(Instant::now()) {
+            if question.number == number {
+                partitions.found(question, assignment(number));
+            } else {
+                partitions.not_found(question, Instant::now());
+            }
+        }
+    }
+
+    /// What is committed now, without whose it is.
+    fn commits(partitions: &mut Partitions) -> Vec<(u32, u64)> {
+        partitions.take_commits().iter().map(|commit| (commit.number, commit.next)).collect()
     }
 
     fn next(partitions: &mut Partitions) -> Option<Event> {
@@ -318,11 +409,54 @@ mod tests {
         let mut partitions = Partitions::default();
         partitions.assigned([0, 1]);
         assert!(next(&mut partitions).is_none());
-        assert_eq!(partitions.unknown(), [0, 1]);
-        partitions.found(assignment(1));
+        let questions = partitions.questions(Instant::now());
+        assert_eq!(numbers(&questions), [0, 1]);
+        assert_eq!(partitions.questions(Instant::now()), [], "they are being asked");
+        partitions.found(questions[1], assignment(1));
         assert!(matches!(next(&mut partitions), Some(Event::Assigned(told)) if told == [assignment(1)]));
-        assert_eq!(partitions.unknown(), [0]);
+        let later = Instant::now() + Duration::from_secs(1);
+        partitions.not_found(questions[0], later);
+        assert_eq!(partitions.questions(Instant::now()), []);
+        assert_eq!(numbers(&partitions.questions(later)), [0]);
         assert!(next(&mut partitions).is_none());
+    }
+
+    #[test]
+    fn silent_leaders_never_keep_new_partitions() {
+        let mut partitions = Partitions::default();
+        partitions.assigned(0..20);
+        let now = Instant::now();
+        let first = partitions.questions(now);
+        assert_eq!(numbers(&first), (0..8).collect::<Vec<_>>());
+        for question in first {
+            partitions.not_found(question, now);
+        }
+        let second = partitions.questions(now);
+        assert_eq!(numbers(&second), (8..16).collect::<Vec<_>>(), "those that nobody has asked about yet");
+        for question in second {
+            partitions.found(question, assignment(question.number));
+        }
+        let third = partitions.questions(now);
+        assert_eq!(numbers(&third), [16, 17, 18, 19]);
+        for question in third {
+            partitions.not_found(question, now);
+        }
+        assert_eq!(partitions.questions(now).len(), 4);
+        partitions.assigned([20]);
+        assert_eq!(numbers(&partitions.questions(Instant::now())), [20], "half of them is left for it");
+    }
+
+    #[test]
+    fn an_answer_is_of_the_assignment_that_was_asked_about() {
+        let mut partitions = Partitions::default();
+        partitions.assigned([0]);
+        let before = partitions.questions(Instant::now());
+        partitions.revoked([0]);
+        partitions.assigned([0]);
+        partitions.found(before[0], assignment(0));
+        assert!(next(&mut partitions).is_none(), "it may have been another log");
+        find(&mut partitions, 0);
+        assert!(matches!(next(&mut partitions), Some(Event::Assigned(_))));
     }
 
     #[test]
@@ -360,11 +494,11 @@ mod tests {
         partitions.push(0, run, entry(3));
         partitions.revoked([0]);
         partitions.assigned([0]);
-        partitions.found(assignment(0));
+        find(&mut partitions, 0);
         // Neither is for the new assignment, of which the consumer does not know.
         partitions.start(0, 7);
         partitions.commit(0, 9);
-        assert_eq!((partitions.starts(), partitions.take_commits()), (vec![], vec![]));
+        assert_eq!((partitions.starts(), commits(&mut partitions)), (vec![], vec![]));
         assert!(matches!(next(&mut partitions), Some(Event::Revoked(told)) if told == [named(0)]));
         assert!(matches!(next(&mut partitions), Some(Event::Assigned(_))));
         assert!(next(&mut partitions).is_none());
@@ -375,10 +509,9 @@ mod tests {
         let (mut partitions, run) = reading();
         partitions.lost(0);
         assert!(!partitions.is_current(0, run));
-        assert_eq!(partitions.unknown(), [0]);
         assert!(matches!(next(&mut partitions), Some(Event::Revoked(_))));
         partitions.lost(1);
-        assert_eq!(partitions.unknown(), [0], "what is not owned can't be lost");
+        assert_eq!(numbers(&partitions.questions(Instant::now())), [0], "what is not owned can't be lost");
     }
 
     #[test]
@@ -404,14 +537,52 @@ mod tests {
         let (mut partitions, _) = reading();
         partitions.commit(0, 5);
         partitions.commit(0, 4);
-        assert_eq!(partitions.take_commits(), [(0, 5)]);
-        assert_eq!(partitions.take_commits(), []);
+        assert_eq!(commits(&mut partitions), [(0, 5)]);
+        assert_eq!(commits(&mut partitions), []);
         partitions.commit_failed(0, 5);
         partitions.commit(0, 6);
-        assert_eq!(partitions.take_commits(), [(0, 6)]);
+        assert_eq!(commits(&mut partitions), [(0, 6)]);
         partitions.commit_succeeded(0, 6);
         partitions.commit_failed(0, 5);
-        assert_eq!(partitions.take_commits(), []);
+        assert_eq!(commits(&mut partitions), []);
+    }
+
+    /// The topic was made anew while the commit was on its way, and its offsets mean something else now.
+    #[test]
+    fn a_commit_belongs_to_its_assignment() {
+        for answer in [Partitions::commit_failed, Partitions::commit_succeeded] {
+            let (mut partitions, _) = reading();
+            partitions.commit(0, 50);
+            assert_eq!(commits(&mut partitions), [(0, 50)]);
+            partitions.lost(0);
+            assert!(matches!(next(&mut partitions), Some(Event::Revoked(_))));
+            find(&mut partitions, 0);
+            assert!(matches!(next(&mut partitions), Some(Event::Assigned(_))));
+            answer(&mut partitions, 0, 50);
+            assert_eq!(commits(&mut partitions), []);
+            // Its own commits are tried again, also below what the other one had.
+            partitions.commit(0, 4);
+            assert_eq!(commits(&mut partitions), [(0, 4)]);
+            partitions.commit_failed(0, 4);
+            assert_eq!(commits(&mut partitions), [(0, 4)]);
+        }
+    }
+
+    #[test]
+    fn of_two_commits_of_the_same_offset_the_earlier_is_answered_first() {
+        let (mut partitions, _) = reading();
+        partitions.commit(0, 5);
+        assert_eq!(commits(&mut partitions), [(0, 5)]);
+        partitions.lost(0);
+        drop(next(&mut partitions));
+        find(&mut partitions, 0);
+        drop(next(&mut partitions));
+        partitions.commit(0, 5);
+        assert_eq!(commits(&mut partitions), [(0, 5)]);
+        partitions.commit_failed(0, 5);
+        assert_eq!(commits(&mut partitions), []);
+        partitions.commit_failed(0, 5);
+        assert_eq!(commits(&mut partitions), [(0, 5)]);
     }
 
     #[test]

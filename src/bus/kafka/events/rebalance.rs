@@ -2,19 +2,27 @@
 //! where it is to be read, and a lost one is committed as far as it was done.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
+use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use tracing::{debug, error, info, warn};
 
 use super::Shared;
+use super::membership::{Change, Membership};
+use super::partitions::Commit;
 use crate::bus::kafka::error::{KafkaError, sentence};
 use crate::bus::kafka::log::raw;
+
+/// What librdkafka calls the states of a member that has its coordinator, and whose group is not about to be divided anew.
+const MEMBER: (&str, &str) = ("up", "steady");
 
 pub(super) type Client = BaseConsumer<Member>;
 
@@ -22,10 +30,18 @@ pub(super) struct Member {
     shared: Arc<Shared>,
     /// Commits without an answer.
     unanswered: AtomicUsize,
+    /// A change in the group could not be followed, so what this member reads is not what its group thinks.
+    broken: AtomicBool,
+    membership: Mutex<Membership>,
 }
 
 pub(super) fn client(config: &ClientConfig, shared: &Arc<Shared>) -> Result<Client, KafkaError> {
-    let member = Member { shared: Arc::clone(shared), unanswered: AtomicUsize::new(0) };
+    let member = Member {
+        shared: Arc::clone(shared),
+        unanswered: AtomicUsize::new(0),
+        broken: AtomicBool::new(false),
+        membership: Mutex::new(Membership::new(Instant::now())),
+    };
     let client: Client = config.create_with_context(member)?;
     client.subscribe(&[&shared.log.events])?;
     Ok(client)
@@ -34,6 +50,11 @@ pub(super) fn client(config: &ClientConfig, shared: &Arc<Shared>) -> Result<Clie
 impl Member {
     pub(super) fn is_unanswered(&self) -> bool {
         self.unanswered.load(Ordering::Relaxed) > 0
+    }
+
+    /// It can only leave: a partition might be assigned to it that it ignores.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
     }
 
     /// Commits what is due, and does not wait.
@@ -52,26 +73,32 @@ impl Member {
     fn commit_last(&self, client: &Client) {
         let due = self.shared.partitions.lock().take_commits();
         let Some(list) = self.list(&due) else { return };
-        if let Err(failure) = client.commit(&list, CommitMode::Sync) {
-            self.commit_failed(&due, &sentence(&failure));
+        match client.commit(&list, CommitMode::Sync) {
+            Ok(()) => {
+                let mut partitions = self.shared.partitions.lock();
+                for commit in &due {
+                    partitions.commit_succeeded(commit.number, commit.next);
+                }
+            }
+            Err(failure) => self.commit_failed(&due, &sentence(&failure)),
         }
     }
 
-    fn commit_failed(&self, due: &[(u32, u64)], failure: &str) {
+    fn commit_failed(&self, due: &[Commit], failure: &str) {
         debug!(failure, "offsets could not be committed, they are tried again");
         let mut partitions = self.shared.partitions.lock();
-        for (number, next) in due {
-            partitions.commit_failed(*number, *next);
+        for commit in due {
+            partitions.commit_failed(commit.number, commit.next);
         }
     }
 
-    fn list(&self, offsets: &[(u32, u64)]) -> Option<TopicPartitionList> {
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for (number, next) in offsets {
-            let next = i64::try_from(*next).ok()?;
-            list.add_partition_offset(&self.shared.log.events, raw(*number), Offset::Offset(next)).ok()?;
+    fn list(&self, commits: &[Commit]) -> Option<TopicPartitionList> {
+        let mut list = TopicPartitionList::with_capacity(commits.len());
+        for commit in commits {
+            let next = i64::try_from(commit.next).ok()?;
+            list.add_partition_offset(&self.shared.log.events, raw(commit.number), Offset::Offset(next)).ok()?;
         }
-        (!offsets.is_empty()).then_some(list)
+        (!commits.is_empty()).then_some(list)
     }
 
     /// The numbers of a list; those beyond what the topic began with are not read (the monitor speaks of them).
@@ -115,6 +142,23 @@ impl ClientContext for Member {
         }
         debug!(error = sentence(&failure), reason, "the reader of events reports");
     }
+
+    fn stats(&self, statistics: Statistics) {
+        let Some(group) = statistics.cgrp else { return };
+        match self.membership.lock().look((&*group.state, &*group.join_state) == MEMBER, Instant::now()) {
+            Some(Change::Out(time)) => {
+                let seconds = time.as_secs();
+                warn!(
+                    seconds,
+                    state = group.state,
+                    join_state = group.join_state,
+                    "this node is no member of the group that stores events"
+                );
+            }
+            Some(Change::Back) => info!("this node is a member of the group that stores events again"),
+            None => {}
+        }
+    }
 }
 
 impl ConsumerContext for Member {
@@ -124,7 +168,8 @@ impl ConsumerContext for Member {
             _ => self.revoke(client, list),
         };
         if let Err(failure) = done {
-            error!(error = sentence(&failure), "a change in the group could not be followed");
+            error!(error = sentence(&failure), "a change in the group could not be followed; the reader of events ends");
+            self.broken.store(true, Ordering::Relaxed);
         }
     }
 

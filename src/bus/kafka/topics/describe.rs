@@ -6,8 +6,9 @@ use rdkafka::admin::{ConfigResource, ResourceSpecifier};
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::task::spawn_blocking;
 
-use super::{ANSWER, Admin, failed};
+use super::{ANSWER, failed};
 use crate::bus::kafka::KafkaError;
+use crate::bus::kafka::admin::Admin;
 use crate::bus::kafka::error::describe;
 
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub(super) async fn topic(admin: &Admin, name: &str) -> Result<Option<Topic>, Ka
 
 fn shape(admin: &Admin, name: &str) -> Result<Option<(u32, u16)>, KafkaError> {
     // All topics: to ask for one would make it, where brokers make topics by themselves.
-    let metadata = admin.0.inner().fetch_metadata(None, ANSWER).map_err(|failure| failed(&failure))?;
+    let metadata = admin.inner().fetch_metadata(None, ANSWER).map_err(|failure| failed(&failure))?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == name) else { return Ok(None) };
     match found.error().map(RDKafkaErrorCode::from) {
         Some(RDKafkaErrorCode::UnknownTopicOrPartition) => return Ok(None),
@@ -56,7 +57,7 @@ fn shape(admin: &Admin, name: &str) -> Result<Option<(u32, u16)>, KafkaError> {
 pub(super) async fn brokers(admin: &Admin) -> Result<(String, Vec<Broker>), KafkaError> {
     let asked = admin.clone();
     let found = spawn_blocking(move || {
-        let client = asked.0.inner();
+        let client = asked.inner();
         let metadata = client.fetch_metadata(None, ANSWER).map_err(|failure| failed(&failure))?;
         let cluster = client.fetch_cluster_id(ANSWER).unwrap_or_else(|| "without an id".to_owned());
         Ok::<_, KafkaError>((cluster, metadata.brokers().iter().map(rdkafka::metadata::MetadataBroker::id).collect::<Vec<_>>()))
@@ -72,7 +73,7 @@ pub(super) async fn brokers(admin: &Admin) -> Result<(String, Vec<Broker>), Kafk
 }
 
 async fn properties(admin: &Admin, of: &ResourceSpecifier<'_>) -> Result<BTreeMap<String, String>, KafkaError> {
-    let answers = admin.0.describe_configs([of], &Admin::options()).await.map_err(|failure| failed(&failure))?;
+    let answers = admin.client().describe_configs([of], &admin.options()).await.map_err(|failure| failed(&failure))?;
     let described: ConfigResource = match answers.into_iter().next() {
         Some(Ok(described)) => described,
         // Who may not look is not told; the rest can be checked all the same.

@@ -5,18 +5,16 @@ mod describe;
 mod wanted;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::admin::{NewTopic, TopicReplication};
 use rdkafka::types::RDKafkaErrorCode;
-use tokio::task::spawn_blocking;
 
 use self::describe::{Broker, Topic, brokers, topic};
 use self::wanted::{Wanted, wanted};
+use super::admin::Admin;
 use super::error::{describe as describe_code, sentence};
-use super::{KafkaError, KafkaSettings, client};
+use super::{KafkaError, KafkaSettings};
 
 /// For each question.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -76,30 +74,12 @@ impl fmt::Display for Finding {
     }
 }
 
-/// An administrator's client; dropped aside, since that waits for its thread.
-#[derive(Clone)]
-pub(super) struct Admin(Arc<AdminClient<DefaultClientContext>>);
-
-impl Admin {
-    fn new(settings: &KafkaSettings, node: &str) -> Result<Self, KafkaError> {
-        Ok(Self(Arc::new(client::asking(settings, node).create()?)))
-    }
-
-    fn options() -> AdminOptions {
-        AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(ANSWER))
-    }
-
-    async fn close(self) {
-        drop(spawn_blocking(move || drop(self)).await);
-    }
-}
-
 /// Makes the topics that are missing.
 pub async fn create_topics(settings: &KafkaSettings) -> Result<Vec<TopicReport>, KafkaError> {
     if let Some((key, why)) = settings.problems().into_iter().next() {
         return Err(KafkaError::Settings(format!("bus.kafka.{key}: {why}")));
     }
-    let admin = Admin::new(settings, COMMAND)?;
+    let admin = Admin::new(settings, COMMAND, ANSWER)?;
     let mut reports = Vec::new();
     for wanted in wanted(settings) {
         let report = make(&admin, &wanted).await;
@@ -117,7 +97,7 @@ async fn make(admin: &Admin, wanted: &Wanted) -> Result<TopicReport, KafkaError>
     for (key, value) in &wanted.properties {
         new = new.set(key, value);
     }
-    let answers = admin.0.create_topics([&new], &Admin::options()).await?;
+    let answers = admin.client().create_topics([&new], &admin.options()).await?;
     match answers.into_iter().next() {
         Some(Ok(_)) => Ok(TopicReport { topic: wanted.name.clone(), state: TopicState::Created, differences: Vec::new() }),
         // Somebody was faster.
@@ -146,7 +126,7 @@ fn within(settings: &KafkaSettings, failure: KafkaError) -> KafkaError {
 
 /// What is not as the settings say though a node can run with it; nothing if that can't be found out now.
 pub(super) async fn differences(settings: &KafkaSettings, node: &str) -> Vec<String> {
-    let Ok(admin) = Admin::new(settings, node) else { return Vec::new() };
+    let Ok(admin) = Admin::new(settings, node, ANSWER) else { return Vec::new() };
     let mut differences = Vec::new();
     for wanted in wanted(settings) {
         if let Ok(Some(found)) = topic(&admin, &wanted.name).await {
@@ -172,7 +152,7 @@ pub async fn check_topics(settings: &KafkaSettings) -> Vec<Finding> {
 }
 
 async fn look(settings: &KafkaSettings) -> Result<Vec<Finding>, KafkaError> {
-    let admin = Admin::new(settings, COMMAND)?;
+    let admin = Admin::new(settings, COMMAND, ANSWER)?;
     let (cluster, brokers) = brokers(&admin).await?;
     let mut findings = vec![Finding::note(format!("Kafka answers: cluster {cluster}, {} brokers.", brokers.len()))];
     for wanted in wanted(settings) {
@@ -195,6 +175,7 @@ fn of_topic(wanted: &Wanted, found: &Topic) -> Vec<Finding> {
             found.partitions, wanted.partitions
         )));
     }
+    findings.extend(wanted.too_small(found).map(Finding::error));
     if found.replication_factor == 1 {
         findings.push(Finding::warning(format!(
             "Topic {name} has one replica: while its broker is away nothing is accepted, and its disk's loss is the loss of all records there, receipted ones too."
