@@ -14,6 +14,7 @@ pub mod policy;
 
 pub mod bus;
 pub mod consumers;
+pub mod registry;
 pub mod store;
 
 pub mod broker;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use xtask::services::{Kafka, Port, Postgres, PostgresOptions};
+use xtask::services::{Kafka, Port, Postgres, PostgresOptions, Redis};
 
 /// What the folders of all such processes begin with; the number of the process follows.
 const FOLDERS: &str = "footfall-suite-";
@@ -43,5 +43,15 @@ pub(crate) fn kafka() -> &'static Kafka {
         let kafka = Kafka::new(folder(), vec![Port::free().unwrap()], &[]).unwrap();
         kafka.start().unwrap();
         kafka
+    })
+}
+
+/// For tests that leave it running and have a prefix of their own. Blocks until it is ready.
+pub(crate) fn redis() -> &'static Redis {
+    static REDIS: OnceLock<Redis> = OnceLock::new();
+    REDIS.get_or_init(|| {
+        let redis = Redis::new(&folder().join("redis"), Port::free().unwrap(), &[]).unwrap();
+        redis.start().unwrap();
+        redis
     })
 }
