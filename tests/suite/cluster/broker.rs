@@ -1,5 +1,6 @@
 //! Kafka as an onlooker sees it: how far the group is, who is in it, and records that footfall did not write.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
@@ -44,28 +45,28 @@ impl Broker {
 
     /// How many records of the events topic the group has not committed; none while it can't be told.
     pub(super) fn lag(&self) -> Option<i64> {
-        let partitions = self.partitions(EVENTS)?;
+        let ends = self.ends(EVENTS)?;
         let mut asked = TopicPartitionList::new();
-        for partition in &partitions {
+        for partition in ends.keys() {
             asked.add_partition(EVENTS, *partition);
         }
         let committed = self.onlooker.committed_offsets(asked, ANSWER).ok()?;
-        let mut lag = 0;
-        for partition in partitions {
-            let (low, high) = self.onlooker.fetch_watermarks(EVENTS, partition, ANSWER).ok()?;
-            let at = match committed.find_partition(EVENTS, partition)?.offset() {
-                Offset::Offset(at) => at,
-                _ => low,
-            };
-            lag += high - at;
-        }
-        Some(lag)
+        let at = |partition| match committed.find_partition(EVENTS, partition).map(|found| found.offset()) {
+            Some(Offset::Offset(at)) => at,
+            _ => 0,
+        };
+        Some(ends.into_iter().map(|(partition, end)| end - at(partition)).sum())
+    }
+
+    /// The offset that the next record of each partition gets; none while it can't be told.
+    pub(super) fn ends(&self, topic: &str) -> Option<BTreeMap<i32, i64>> {
+        let end = |partition| Some((partition, self.onlooker.fetch_watermarks(topic, partition, ANSWER).ok()?.1));
+        self.partitions(topic)?.into_iter().map(end).collect()
     }
 
     /// How many records a topic ever got.
     pub(super) fn end(&self, topic: &str) -> i64 {
-        let ends = self.partitions(topic).unwrap().into_iter();
-        ends.map(|partition| self.onlooker.fetch_watermarks(topic, partition, ANSWER).unwrap().1).sum()
+        self.ends(topic).unwrap().values().sum()
     }
 
     fn partitions(&self, topic: &str) -> Option<Vec<i32>> {

@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A delivery is late so long after the RECEIPT of its message. A calm, busy machine is faster.
 const LATE: Duration = Duration::from_secs(1);
 
+/// After the last record is stored.
+const COMMITTED: Duration = Duration::from_secs(5);
+
 /// Since the load began.
 #[derive(Debug, Clone, Copy)]
 struct Times {
@@ -134,6 +137,8 @@ impl Row {
         self.until(self.times.end).await;
         self.crowd.finish_sending(PATIENCE).await;
         self.world.until_stored().await;
+        // What Kafka's own tools show.
+        self.figures.time("the group's lag is 0", COMMITTED, self.world.until_committed().await);
         let prefix = self.prefix();
         let due = Arc::new(self.world.rows.read(&prefix).await.heads);
         let logs = self.crowd.finish_reading(due.clone(), PATIENCE).await;

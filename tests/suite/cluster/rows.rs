@@ -46,6 +46,12 @@ impl Rows {
         database
     }
 
+    /// How far each partition is stored: the offset after the last record.
+    pub(super) async fn next(&self) -> BTreeMap<i32, i64> {
+        let next = sqlx::query("SELECT number::int, next FROM partitions").fetch_all(&mut self.connect().await).await.unwrap();
+        next.iter().map(|row| (row.get(0), row.get(1))).collect()
+    }
+
     /// Who owns each partition: a token that is new with each claim.
     pub(super) async fn owners(&self) -> BTreeMap<i32, String> {
         let mut postgres = self.connect().await;

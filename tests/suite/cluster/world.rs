@@ -10,7 +10,7 @@ use tokio::time::{Instant, interval};
 use xtask::cluster::{Cluster, Options};
 use xtask::services::Server;
 
-use super::broker::Broker;
+use super::broker::{Broker, EVENTS};
 use super::rows::Rows;
 
 /// For whatever must come about by itself.
@@ -70,9 +70,33 @@ impl World {
         }
     }
 
-    /// Waits until the group has stored all that is on the events topic.
+    /// Waits until the database has all that is on the events topic, as long as it gets on.
     pub(super) async fn until_stored(&self) {
-        self.until("everything is stored", || self.broker.lag() == Some(0)).await;
+        let (mut most, mut got_on) = (0, Instant::now());
+        let mut looks = interval(BETWEEN_LOOKS);
+        loop {
+            looks.tick().await;
+            let next = self.rows.next().await;
+            let Some(ends) = block_in_place(|| self.broker.ends(EVENTS)) else { continue };
+            if ends.iter().all(|(partition, end)| next.get(partition).copied().unwrap_or_default() >= *end) {
+                return;
+            }
+            let sum = next.values().sum();
+            if sum > most {
+                (most, got_on) = (sum, Instant::now());
+            }
+            assert!(got_on.elapsed() < PATIENCE, "of {ends:?} is stored {next:?}, and nothing was added for {PATIENCE:?}");
+        }
+    }
+
+    /// How long it takes until the group has committed all of it too; not waited for without end.
+    pub(super) async fn until_committed(&self) -> Duration {
+        let began = Instant::now();
+        let mut looks = interval(BETWEEN_LOOKS);
+        while began.elapsed() < PATIENCE && block_in_place(|| self.broker.lag()) != Some(0) {
+            looks.tick().await;
+        }
+        began.elapsed()
     }
 
     pub(super) async fn until(&self, what: &str, mut is: impl FnMut() -> bool) {
