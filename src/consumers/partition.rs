@@ -210,8 +210,10 @@ impl Worker {
         tracing::info!(partition = self.partition.number, next = claim.next, start, %epoch, "partition claimed");
         self.partitions.0.lock().remove(&self.partition.number);
         // All before it is done with; after another claim what comes from here on is read again.
-        assignment.committed = Some(start);
-        self.say(Say::Start(start)).await
+        let known = assignment.committed.replace(start);
+        self.say(Say::Start(start)).await?;
+        // Else Kafka's tools would show a lag until the next message: the first commits may have been lost in a rebalance.
+        if known.is_none() { self.say(Say::Commit(start)).await } else { Ok(()) }
     }
 
     /// Told once for each time that it begins.

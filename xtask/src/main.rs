@@ -1,5 +1,6 @@
 //! What a developer types: `cargo xtask <command>`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +33,12 @@ enum Task {
         /// How many nodes, instead of as many as the file says.
         #[arg(long)]
         nodes: Option<usize>,
+        /// Settings for the nodes instead of those that the file mounts.
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
+        /// To be measured: nodes as released, and a PostgreSQL that waits for the disk.
+        #[arg(long)]
+        release: bool,
     },
     /// Run the commands by which deploy/Dockerfile builds, in a folder with what it copies; takes long.
     Image,
@@ -43,6 +50,6 @@ fn main() -> ExitCode {
         Task::Test { fast: false } => test::all(),
         Task::Chaos { .. } => chaos::quick(),
         Task::Image => image::run(),
-        Task::Cluster { nodes } => cluster::run(nodes),
+        Task::Cluster { nodes, settings, release } => cluster::run(nodes, settings, release),
     }
 }

@@ -60,8 +60,11 @@ pub fn all() -> ExitCode {
 }
 
 /// Builds the node, and where it is.
-pub(crate) fn build_node() -> anyhow::Result<PathBuf> {
+pub(crate) fn build_node(release: bool) -> anyhow::Result<PathBuf> {
     let mut build = cargo(&["build", "--package", "footfall", "--bin", "footfall", "--message-format=json-render-diagnostics"]);
+    if release {
+        build.arg("--release");
+    }
     node_binary(&succeeded(&mut build, BUILD, false)?)
 }
 

@@ -118,7 +118,8 @@ pub(super) fn events(settings: &KafkaSettings, node: &str, group: &str) -> Clien
         .set("group.protocol", "classic")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
-        .set("heartbeat.interval.ms", (settings.session_timeout.as_millis() / 4).min(2000).to_string())
+        // Each member hears of each of the two steps of a rebalance by its next heart-beat; until then partitions stand still.
+        .set("heartbeat.interval.ms", (settings.session_timeout.as_millis() / 12).min(500).to_string())
         .set("max.poll.interval.ms", settings.max_poll_interval.as_millis().to_string())
         // Never `latest`, which passes over what came meanwhile. That the position jumped is seen by the reader.
         .set("auto.offset.reset", "earliest")

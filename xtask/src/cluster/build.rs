@@ -83,7 +83,7 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
     // Both take seconds of another program's time.
     let (kafka, postgres) = std::thread::scope(|scope| {
         let kafka = scope.spawn(|| kafka(&folder, broker, broker_ports));
-        let postgres = postgres(&folder.join("postgres"), database, database_ports);
+        let postgres = postgres(&folder.join("postgres"), database, database_ports, options.waits_for_disk);
         (kafka.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the thread that made Kafka panicked"))), postgres)
     });
     Ok(Cluster {
@@ -138,12 +138,12 @@ fn kafka(folder: &Path, broker: &Broker, ports: Vec<Port>) -> anyhow::Result<Kaf
     Kafka::new(folder, ports, &properties)
 }
 
-fn postgres(folder: &Path, database: &Database, ports: Vec<Port>) -> anyhow::Result<Postgres> {
+fn postgres(folder: &Path, database: &Database, ports: Vec<Port>, fsync: bool) -> anyhow::Result<Postgres> {
     let options = PostgresOptions {
         user: database.user.clone(),
         password: Some(database.password.0.clone()),
         settings: database.settings.clone(),
-        ..PostgresOptions::default()
+        fsync,
     };
     Postgres::new(folder, only(ports)?, options)
 }

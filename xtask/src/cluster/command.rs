@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -22,8 +23,8 @@ const PASSWORD: &str = "POSTGRES_PASSWORD";
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 /// Builds the node, starts everything, and stops it when it is asked to.
-pub fn run(nodes: Option<usize>) -> ExitCode {
-    match all(nodes) {
+pub fn run(nodes: Option<usize>, settings: Option<PathBuf>, release: bool) -> ExitCode {
+    match all(nodes, settings, release) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("FAILED: {error:#}");
@@ -32,11 +33,13 @@ pub fn run(nodes: Option<usize>) -> ExitCode {
     }
 }
 
-fn all(nodes: Option<usize>) -> anyhow::Result<()> {
-    let binary = build_node()?;
+fn all(nodes: Option<usize>, settings: Option<PathBuf>, release: bool) -> anyhow::Result<()> {
+    let binary = build_node(release)?;
     let folder = scratch()?;
     let mut options = Options::new(binary);
     options.nodes = nodes;
+    options.settings = settings.map(fs::canonicalize).transpose().context("the settings")?;
+    options.waits_for_disk = release;
     options.variables = variables()?.into_iter().collect();
     let is_made_up = options.variables.get(PASSWORD).is_none_or(String::is_empty);
     options.folder = Some(folder.path().to_owned());

@@ -24,6 +24,8 @@ pub struct Options {
     /// An empty folder where everything runs; it stays. Without it a temporary folder, which goes with the cluster.
     pub folder: Option<PathBuf>,
     pub ports: Published,
+    /// Whether PostgreSQL waits for the disk at each commit. Without it no commit outlives the machine, and tests are faster.
+    pub waits_for_disk: bool,
 }
 
 /// Which ports of this machine a published port gets.
