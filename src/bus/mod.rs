@@ -143,6 +143,9 @@ pub enum BusError {
     /// Refused before it was produced: it will never be delivered.
     #[error("the bus takes no records now")]
     Unavailable,
+    /// Refused, and so it will be whenever it is published: never try it again.
+    #[error("the message is larger than a record of the bus may be")]
+    TooLarge,
     /// Produced, and no answer came in time: it may or may not be delivered.
     #[error("the bus did not say in time whether it has the record")]
     Unknown,
@@ -166,7 +169,8 @@ pub trait Bus: Debug + Send + Sync {
     /// the record into the log; records of one destination stand there in the order in which these futures resolved.
     /// What it gives resolves when the record is durable. To *events*: every in-sync replica has it (Kafka), or the
     /// `OneNode` consumer has committed it (memory). To *broadcast*: every consumer of `EveryNode` will read it, and
-    /// all in the same order for one destination. After [`BusError::Unavailable`] none will.
+    /// all in the same order for one destination. After [`BusError::Unavailable`] or [`BusError::TooLarge`] none will.
+    /// What was read from *events* is never too large for *broadcast* where topics are as `topics create` makes them.
     fn publish(&self, topic: Topic, record: Record) -> BoxFuture<'_, Result<Durable, BusError>>;
 
     /// A reader of the topic. For `EveryNode` the position is fixed before this resolves: every record published
@@ -183,7 +187,7 @@ pub trait Bus: Debug + Send + Sync {
     fn ends(&self, partition: &Partition) -> BoxFuture<'_, Result<(u64, u64), BusError>>;
 
     /// Puts away a record of *events* that can't be taken, with the reason and where it stood; durable when this
-    /// resolves. The memory bus has nowhere to put it, so it says so in the log, and the sender gets no receipt.
+    /// resolves. What does not fit is cut, and the letter says so. The memory bus has nowhere to put it, so it says so in the log, and the sender gets no receipt.
     fn dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), BusError>>;
 
     /// What is known now; never waits.

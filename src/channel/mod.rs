@@ -169,6 +169,7 @@ fn failed(error: &BusError, policy: &Policy) -> Outcome {
     let code = match error {
         BusError::Unavailable | BusError::Closed => Code::BusUnavailable,
         BusError::Unknown => Code::Unknown,
+        BusError::TooLarge => Code::FrameTooLarge,
     };
     Outcome::Refused(with_notify(Refusal::new(code), policy))
 }

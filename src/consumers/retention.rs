@@ -1,13 +1,14 @@
 //! Applies what policies say of how long messages are kept, and ends the idempotency window of old ids.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::message::Destination;
 use crate::shutdown::Shutdown;
 use crate::store::{Keep, Store, StoreError};
 
-/// What a destination's policy keeps; asked for each destination at each round, so that a changed policy counts.
+/// What a destination's policy keeps at this time (milliseconds since 1970); asked for each destination at each round, so
+/// that a changed policy counts.
 pub type KeepOf = Arc<dyn Fn(&Destination, u64) -> Keep + Send + Sync>;
 
 /// When retention runs and how long ids are remembered.
@@ -28,7 +29,7 @@ pub async fn retention(store: Arc<dyn Store>, keep_of: KeepOf, settings: Retenti
             () = shutdown.stopped() => return,
         }
         tokio::select! {
-            done = apply(store.as_ref(), &keep_of, settings.idempotency_window) => {
+            done = apply(store.as_ref(), &keep_of, settings) => {
                 if let Err(error) = done {
                     tracing::warn!(%error, "retention could not be applied; the next round tries again");
                 }
@@ -38,9 +39,12 @@ pub async fn retention(store: Arc<dyn Store>, keep_of: KeepOf, settings: Retenti
     }
 }
 
-/// One round over all destinations. What can't be done for one of them must not keep the others from it.
-pub async fn apply(store: &dyn Store, keep_of: &KeepOf, idempotency_window: Duration) -> Result<(), StoreError> {
-    let now_ms = now_ms();
+/// One round over all destinations, unless another node just made it. What can't be done for one of them must not keep the
+/// others from it.
+///
+/// Ages are judged by the store's clock. This node's may be wrong, and what it took for old would be gone for all nodes.
+pub async fn apply(store: &dyn Store, keep_of: &KeepOf, settings: RetentionSettings) -> Result<(), StoreError> {
+    let Some(now_ms) = store.retention_turn(settings.interval).await? else { return Ok(()) };
     let mut after = None;
     loop {
         let destinations = store.destinations(after, PAGE).await?;
@@ -60,11 +64,5 @@ pub async fn apply(store: &dyn Store, keep_of: &KeepOf, idempotency_window: Dura
             break;
         }
     }
-    let window_ms = u64::try_from(idempotency_window.as_millis()).unwrap_or(u64::MAX);
-    store.forget_ids(now_ms.saturating_sub(window_ms)).await?;
-    Ok(())
-}
-
-fn now_ms() -> u64 {
-    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    store.forget_ids(settings.idempotency_window).await.map(drop)
 }

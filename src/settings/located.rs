@@ -86,7 +86,7 @@ fn settings_of_all_parts_have_their_line() {
     );
     // What nobody wrote stands where it would belong.
     bad(
-        "[server]\nmax_frame = 9000000\n",
+        "[server]\nmax_frame = 900000\n",
         &[],
         "footfall.toml:1:1: `server.max_outbox`: An outbox holds two of the largest frames: it is at least twice max_frame, in bytes.\n  1 | [server]\n    | ^^^^^^^^",
     );

@@ -15,6 +15,7 @@ pub(super) fn repeated(error: &StoreError) -> StoreError {
         StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
         StoreError::Unusable(what) => StoreError::Unusable(what.clone()),
         StoreError::Unavailable(source) => StoreError::Unavailable(in_full(source.as_ref()).into()),
+        StoreError::Late(source) => StoreError::Late(in_full(source.as_ref()).into()),
     }
 }
 

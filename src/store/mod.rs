@@ -3,6 +3,7 @@
 //! Knows no bus and no policy: partitions, owners and retention come as arguments.
 
 mod error;
+mod looked;
 mod postgres;
 mod shared_reads;
 mod sql;
@@ -10,11 +11,13 @@ mod sqlite;
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::message::{Destination, Epoch, Mark, Message};
+pub use looked::{Looked, Schema};
 pub use postgres::{PostgresSettings, PostgresStore};
 pub use shared_reads::SharedReads;
 pub use sqlite::{SqliteSettings, SqliteStore};
@@ -117,6 +120,10 @@ pub enum StoreError {
     /// The store is away, busy or out of space; the same call may work later.
     #[error("the store can't be reached now")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It did not get through in time, whether it hangs or what was asked is too much for it now. The same call may work
+    /// later; of an append, half of the batch may work at once, and only that ever will if the whole is too much.
+    #[error("the store did not get through in time")]
+    Late(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// What the store holds is not what footfall wrote there.
     #[error("the store holds something unexpected: {0}")]
     Corrupt(String),
@@ -129,11 +136,13 @@ pub enum StoreError {
 
 impl StoreError {
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Late(_))
     }
 }
 
-/// Kept messages. Every call ends within the adapter's own time limit, [`StoreError::Unavailable`] if need be.
+/// Kept messages. Every call ends within the adapter's own time limit, [`StoreError::Unavailable`] or [`StoreError::Late`]
+/// if need be. Two go on as long as there is something to remove, in transactions that each end within that limit: whoever
+/// calls them drops them when it has to stop.
 pub trait Store: Debug + Send + Sync {
     /// Makes `owner` the one writer of this partition, and tells where it is to go on. Durable. [`StoreError::OtherLog`]
     /// if this topic's partition of that number is known by another log only.
@@ -143,9 +152,10 @@ pub trait Store: Debug + Send + Sync {
     /// stores each message at or after the old position unless its id is known, numbered per destination without
     /// holes in the order given. Answers one [`Appended`] per message, in order. An id that comes twice in one batch is
     /// `Stored`, then `Known`. All or nothing: on any error no message of the batch was stored, but for one case. The
-    /// answer to a commit can be lost, so after [`StoreError::Unavailable`] it may have been stored after all; the same
-    /// call again stores it or tells that it was. Without the position in the same transaction a crash would store
-    /// twice or lose.
+    /// answer to a commit can be lost, so after an error that is retryable it may have been stored after all; the same
+    /// call again stores it or tells that it was. After [`StoreError::Late`] the caller appends halves instead, each with
+    /// an `end` of its own, until they get through: a batch that is too much would otherwise be tried for ever. Without
+    /// the position in the same transaction a crash would store twice or lose.
     fn append(&self, batch: Append) -> BoxFuture<'_, Result<Vec<Appended>, StoreError>>;
 
     /// Gives the partition a new epoch, since its numbering went back: sequences go on from the heads that are left, and
@@ -178,12 +188,17 @@ pub trait Store: Debug + Send + Sync {
     /// Destinations with messages, in the order of their bytes, after the given one; for whoever applies retention.
     fn destinations(&self, after: Option<Destination>, limit: usize) -> BoxFuture<'_, Result<Vec<Destination>, StoreError>>;
 
-    /// Removes what `keep` does not keep, oldest first, in short transactions of which each ends in time; appends go
-    /// first between two of them. Answers how many went.
+    /// Whether the caller is to apply retention now, for all nodes that share this store: if so, the store's time
+    /// (milliseconds since 1970), by which ages are to be judged. None if one of them began within `every` before.
+    fn retention_turn(&self, every: Duration) -> BoxFuture<'_, Result<Option<u64>, StoreError>>;
+
+    /// Removes what `keep` does not keep, oldest first, in as many short transactions as that takes; appends go first
+    /// between two of them. What another node is just removing is left to it. Answers how many went.
     fn trim(&self, destination: Destination, keep: Keep) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Forgets ids that were stored before this time (milliseconds since 1970): the end of the idempotency window.
-    fn forget_ids(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
+    /// Forgets ids that were stored so long ago, by the clock that stamped them: the end of the idempotency window.
+    /// In as many short transactions as that takes. Answers how many.
+    fn forget_ids(&self, age: Duration) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Whether the store answers now. A node is ready without it: SENDs are accepted and wait, and so do deliveries.
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -18,13 +18,14 @@ use super::error::repeated;
 use super::{Append, Appended, Claim, Keep, Kept, Owner, PageLimit, PartitionKey, Store, StoreError};
 use crate::message::{Destination, Epoch, Message};
 
-/// The same is read at most once in this time; whoever asks meanwhile waits for the next read.
+/// The same is read once in this time on average, and at most twice at once: a lone subscriber who asks again after its
+/// gate did is not held up, and of ten thousand all but the first wait for the second or a later one.
 const APART: Duration = Duration::from_millis(100);
 
 /// How many reads are remembered before those that are over are looked for.
 const REMEMBERED: usize = 64;
 
-/// Decorates a store that is far away. Reads that nobody else asks for are not held up.
+/// Decorates a store that is far away. Who alone asks for something, once or twice in a while, is not held up.
 #[derive(Debug)]
 pub struct SharedReads {
     store: Arc<dyn Store>,
@@ -60,7 +61,8 @@ struct Latest<K, A: Clone> {
 
 /// The latest read of its kind, under way, to come or over. Those who wait for it keep the answer alive, nobody else.
 struct Read<A: Clone> {
-    begun: Arc<OnceLock<Instant>>,
+    /// Set when it began: from when on the next may begin.
+    next: Arc<OnceLock<Instant>>,
     answer: WeakShared<BoxFuture<'static, Result<A, Arc<StoreError>>>>,
 }
 
@@ -94,15 +96,15 @@ impl<K: Eq + Hash, A: Clone + Send + Sync + 'static> Reads<K, A> {
 
     fn join(&self, key: K, read: impl FnOnce() -> BoxFuture<'static, Result<A, StoreError>> + Send + 'static) -> Answer<A> {
         let mut latest = self.0.lock();
-        let (before, under_way) = match latest.reads.get(&key) {
-            Some(Read { begun, answer }) => match (begun.get(), answer.upgrade()) {
+        let (not_before, under_way) = match latest.reads.get(&key) {
+            Some(Read { next, answer }) => match (next.get(), answer.upgrade()) {
                 (None, Some(to_come)) => return to_come,
-                (before, under_way) => (before.copied(), under_way),
+                (not_before, under_way) => (not_before.copied(), under_way),
             },
             None => (None, None),
         };
-        let begun = Arc::new(OnceLock::new());
-        let begins = Arc::clone(&begun);
+        let next = Arc::new(OnceLock::new());
+        let begins = Arc::clone(&next);
         let answer = async move {
             // A store that failed while we waited has failed us too: otherwise two time limits would add up.
             if let Some(under_way) = under_way
@@ -110,15 +112,16 @@ impl<K: Eq + Hash, A: Clone + Send + Sync + 'static> Reads<K, A> {
             {
                 return Err(error);
             }
-            if let Some(before) = before {
-                sleep_until(before + APART).await;
+            if let Some(not_before) = not_before {
+                sleep_until(not_before).await;
             }
-            begins.get_or_init(Instant::now);
+            // After a rest the next may follow at once; in a row each is due that much after the one before was.
+            begins.get_or_init(|| not_before.map_or_else(Instant::now, |due| (due + APART).max(Instant::now())));
             read().await.map_err(Arc::new)
         };
         let answer = answer.boxed().shared();
         if let Some(weak) = answer.downgrade() {
-            latest.remember(key, Read { begun, answer: weak });
+            latest.remember(key, Read { next, answer: weak });
         }
         answer
     }
@@ -128,7 +131,7 @@ impl<K: Eq + Hash, A: Clone> Latest<K, A> {
     /// Bounded by who waits and what was read just now: what is over is forgotten, seldom enough to cost nothing.
     fn remember(&mut self, key: K, read: Read<A>) {
         if self.reads.len() >= self.tidy_at {
-            self.reads.retain(|_, read| read.answer.upgrade().is_some() || read.begun.get().is_some_and(|begun| begun.elapsed() < APART));
+            self.reads.retain(|_, read| read.answer.upgrade().is_some() || read.next.get().is_some_and(|next| next.elapsed() < APART));
             self.tidy_at = (self.reads.len() * 2).max(REMEMBERED);
         }
         self.reads.insert(key, read);
@@ -185,8 +188,12 @@ impl Store for SharedReads {
         self.store.trim(destination, keep)
     }
 
-    fn forget_ids(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.store.forget_ids(before_ms)
+    fn retention_turn(&self, every: Duration) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        self.store.retention_turn(every)
+    }
+
+    fn forget_ids(&self, age: Duration) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.store.forget_ids(age)
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -243,7 +250,7 @@ mod tests {
         let (first, others) = tokio::join!(first, others);
         assert_eq!(first.unwrap(), 1);
         assert!(others.into_iter().all(|answer| answer.unwrap() == 2), "the first had begun before they asked");
-        assert_eq!(begun.elapsed(), APART + SLOW);
+        assert_eq!(begun.elapsed(), 2 * SLOW);
     }
 
     #[tokio::test(start_paused = true)]
@@ -253,12 +260,40 @@ mod tests {
         for _ in 0..11 {
             counted.ask("a").await.unwrap();
         }
-        assert_eq!((begun.elapsed(), counted.begun.load(Ordering::Relaxed)), (10 * APART, 11));
-        advance(APART).await;
+        assert_eq!((begun.elapsed(), counted.begun.load(Ordering::Relaxed)), (9 * APART, 11), "one more than at even steps");
+        advance(2 * APART).await;
         let begun = Instant::now();
         counted.ask("a").await.unwrap();
         counted.ask("b").await.unwrap();
         assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for others' reads");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lone_reader_is_not_held_up() {
+        let counted = Counted { takes: SLOW / 10, ..Counted::default() };
+        for _ in 0..5 {
+            // A gate that opens reads the head, and so does who then wants history.
+            let begun = Instant::now();
+            assert!(counted.ask("a").await.is_ok() && counted.ask("a").await.is_ok());
+            assert_eq!(begun.elapsed(), 2 * counted.takes);
+            advance(2 * APART).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_herd_reads_at_even_steps() {
+        let counted = Counted { takes: SLOW / 10, ..Counted::default() };
+        let asks = (0..1_000_u32).map(|n| async move {
+            sleep(n * Duration::from_millis(1)).await;
+        });
+        let answers = join_all(asks.map(|turn| async {
+            turn.await;
+            counted.ask("a").await
+        }))
+        .await;
+        assert!(answers.into_iter().all(|answer| answer.is_ok()));
+        // Ten in a second, the one that may follow at once, and the one for those who asked last.
+        assert!((10..=12).contains(&counted.begun.load(Ordering::Relaxed)), "{:?}", counted.begun);
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,6 +9,10 @@ use crate::message::HumanDuration;
 /// Less would not hold a CONNECT.
 const LEAST_FRAME: usize = 1024;
 
+/// A message goes into one record of Kafka, with its destination once more, its sender and its headers' new names. Such
+/// a record has at most 1,000,000 bytes; this leaves 16,960 for what is added, far more than heads of 16 KiB can need.
+const MOST_FRAME: usize = 960 * 1024;
+
 /// What a node serves itself.
 const OWN: [&str; 7] = ["/", "/page.js", "/page.css", "/page/config.json", "/health/live", "/health/ready", "/dev/token"];
 
@@ -30,7 +34,8 @@ pub struct ServerSettings {
     pub allowed_origins: Vec<String>,
     /// How many connections may be open at the same time, at least 1; further ones wait to be accepted.
     pub max_connections: usize,
-    /// The most bytes of a frame after CONNECT; at least 1024.
+    /// The most bytes of a frame after CONNECT; at least 1024, and at most 983040 (960 KiB), so that every message fits
+    /// into a record of Kafka.
     pub max_frame: usize,
     /// The most bytes of a frame before CONNECT was accepted; at least 1024.
     pub max_frame_before_connect: usize,
@@ -87,6 +92,10 @@ impl ServerSettings {
                 problems.push((key.to_owned(), "It is at least 1024 bytes; a CONNECT with a token needs more."));
             }
         }
+        if self.max_frame > MOST_FRAME {
+            problems
+                .push(("max_frame".to_owned(), "It is at most 983040 bytes (960 KiB), or a message would not fit into a record of Kafka."));
+        }
         if self.max_outbox < self.max_frame.saturating_mul(2) {
             problems
                 .push(("max_outbox".to_owned(), "An outbox holds two of the largest frames: it is at least twice max_frame, in bytes."));
@@ -132,6 +141,9 @@ mod tests {
         let settings =
             ServerSettings { max_frame: 1023, max_outbox: 2045, max_connections: 0, handshake_timeout: long, ..ServerSettings::default() };
         assert_eq!(wrong(&settings), ["max_frame", "max_outbox", "max_connections", "handshake_timeout"]);
+        let largest = ServerSettings { max_frame: MOST_FRAME, max_outbox: 4 * MOST_FRAME, ..ServerSettings::default() };
+        assert_eq!(wrong(&largest), [""; 0]);
+        assert_eq!(wrong(&ServerSettings { max_frame: MOST_FRAME + 1, ..largest }), ["max_frame"]);
         for (path, good) in [
             ("/ws", true),
             ("/a/b", true),

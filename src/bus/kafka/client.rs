@@ -3,6 +3,7 @@
 use rdkafka::ClientConfig;
 
 use super::KafkaSettings;
+use super::size::{SEVERAL, WRITTEN};
 
 /// The topics and groups of one prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +87,8 @@ pub(super) fn producer(settings: &KafkaSettings, node: &str) -> ClientConfig {
         .set("partitioner", "murmur2_random")
         .set("message.timeout.ms", "8000")
         .set("linger.ms", "1")
+        .set("message.max.bytes", WRITTEN.to_string())
+        .set("batch.size", SEVERAL.to_string())
         // Above what `Room` lets in, which is what bounds the queue and waits in order.
         .set("queue.buffering.max.messages", "100000")
         .set("queue.buffering.max.kbytes", "131072")

@@ -10,6 +10,7 @@ mod connect;
 mod error;
 mod events;
 mod health;
+mod letter;
 mod log;
 mod marks;
 mod monitor;
@@ -17,10 +18,10 @@ mod positions;
 mod producer;
 mod room;
 mod settings;
+mod size;
 mod threads;
 mod topics;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ pub use self::topics::{Finding, TopicReport, TopicState, Weight, check_topics, c
 
 use self::broadcast::BroadcastConsumer;
 use self::client::Names;
-use self::cloud_event::{Header, encode, now, rfc3339};
+use self::cloud_event::encode;
 use self::error::sentence;
 use self::events::{EventsConsumer, Leaving};
 use self::log::Log;
@@ -48,7 +49,7 @@ use self::monitor::Watched;
 use self::producer::{Outgoing, Producer};
 use self::threads::Threads;
 use super::partitioner::partition_of;
-use super::{Audience, Bus, BusError, BusState, Consumer, Dead, DeadLetter, Durable, Partition, Record, Topic};
+use super::{Audience, Bus, BusError, BusState, Consumer, DeadLetter, Durable, Partition, Record, Topic};
 use crate::message::{Destination, Mark};
 
 /// What `close` takes at most for each of its steps.
@@ -73,10 +74,10 @@ pub struct KafkaBus {
 impl KafkaBus {
     async fn produce(&self, topic: Topic, record: &Record) -> Result<Durable, BusError> {
         let encoded = encode(record, &self.node);
-        if !encoded.fits() {
+        if !encoded.fits(topic) {
             // Readers would not take it, so it is not taken here.
-            warn!(destination = encoded.key, "a message is larger than records may be");
-            return Err(BusError::Unavailable);
+            warn!(destination = encoded.key, ?topic, "a message is larger than records may be");
+            return Err(BusError::TooLarge);
         }
         self.producer
             .send(Outgoing {
@@ -93,22 +94,14 @@ impl KafkaBus {
     }
 
     async fn put_away(&self, letter: DeadLetter) -> Result<(), BusError> {
-        let encoded;
-        let (key, value, headers): (_, _, Vec<Header<'_>>) = match &letter.record {
-            Dead::Raw(raw) => {
-                let headers = raw.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
-                (raw.key.as_deref(), raw.value.clone(), headers.collect())
-            }
-            Dead::Record(record) => {
-                encoded = encode(record, &self.node);
-                let headers = encoded.headers.iter().map(|(name, value)| (&**name, Some(&**value)));
-                (Some(encoded.key.as_bytes()), Some(encoded.value.clone()), headers.collect())
-            }
+        let written = letter::write(&letter, &self.node);
+        let outgoing = Outgoing {
+            topic: &self.names.dead_letters,
+            partition: None,
+            key: written.key.as_deref(),
+            value: written.value.clone(),
+            headers: written.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
         };
-        let own = own_headers(&letter, &self.node);
-        // Last, so that whoever asks for the last header of a name gets these, whatever the record had.
-        let headers = headers.into_iter().chain(own.iter().map(|(name, value)| (*name, Some(value.as_bytes())))).collect();
-        let outgoing = Outgoing { topic: &self.names.dead_letters, partition: None, key, value, headers };
         self.producer.send(outgoing).await?.await
     }
 
@@ -132,18 +125,6 @@ impl KafkaBus {
             Err(failure) => warn!(failure, group = self.names.node_group, "this node's group could not be deleted"),
         }
     }
-}
-
-/// What a dead letter says of its record.
-fn own_headers<'a>(letter: &'a DeadLetter, node: &'a str) -> [(&'static str, Cow<'a, str>); 6] {
-    [
-        ("footfall_reason", Cow::Borrowed(letter.reason.as_str())),
-        ("footfall_topic", Cow::Borrowed(&*letter.partition.topic)),
-        ("footfall_partition", letter.partition.number.to_string().into()),
-        ("footfall_offset", letter.offset.to_string().into()),
-        ("footfall_node", Cow::Borrowed(node)),
-        ("footfall_time", rfc3339(now()).into()),
-    ]
 }
 
 impl Bus for KafkaBus {

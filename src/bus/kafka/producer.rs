@@ -26,6 +26,7 @@ use super::cloud_event::Header as RawHeader;
 use super::error::{KafkaError, sentence};
 use super::log::Log;
 use super::room::{Permit, Room};
+use super::size::record_size;
 use crate::bus::{ANSWER_WITHIN, BusError, Durable};
 
 /// Records that are on their way, by their bytes: a second's worth of a fast network, and little enough to lose.
@@ -44,8 +45,7 @@ pub(super) struct Outgoing<'a> {
 
 impl Outgoing<'_> {
     fn size(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len)).sum();
-        headers + self.key.map_or(0, <[u8]>::len) + self.value.as_ref().map_or(0, Bytes::len)
+        record_size(self.key, self.value.as_deref(), self.headers.iter().copied())
     }
 }
 
@@ -113,7 +113,10 @@ impl Producer {
         };
         // It is not in the queue, so nobody will ever read it.
         warn!(error = sentence(&failure), topic = outgoing.topic, "a record was not taken by the producer");
-        Err(BusError::Unavailable)
+        match failure.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => Err(BusError::TooLarge),
+            _ => Err(BusError::Unavailable),
+        }
     }
 
     /// A fatal error ends a producer for good: what it had in flight is in doubt, and a new one takes over.
@@ -227,7 +230,8 @@ impl ProducerContext for Answers {
 /// only what would have failed every time says that it was not.
 fn outcome(code: Option<RDKafkaErrorCode>) -> BusError {
     match code {
-        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidRecord) => BusError::Unavailable,
+        Some(RDKafkaErrorCode::MessageSizeTooLarge) => BusError::TooLarge,
+        Some(RDKafkaErrorCode::InvalidRecord) => BusError::Unavailable,
         _ => BusError::Unknown,
     }
 }
@@ -254,7 +258,8 @@ mod tests {
             assert_eq!(outcome(Some(code)), BusError::Unknown, "{code}");
         }
         assert_eq!(outcome(None), BusError::Unknown);
-        assert_eq!(outcome(Some(RDKafkaErrorCode::MessageSizeTooLarge)), BusError::Unavailable);
+        assert_eq!(outcome(Some(RDKafkaErrorCode::MessageSizeTooLarge)), BusError::TooLarge);
+        assert_eq!(outcome(Some(RDKafkaErrorCode::InvalidRecord)), BusError::Unavailable);
     }
 
     #[tokio::test]

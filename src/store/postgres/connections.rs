@@ -124,7 +124,8 @@ impl Lease<'_> {
         let Self { connections, connection, made, _permit } = self;
         match &done {
             // All but the first came as an answer or an error of a server that rolled back and is well.
-            Ok(_) | Err(StoreError::Fenced | StoreError::Behind | StoreError::OtherLog(_) | StoreError::Rejected(_)) => {
+            Ok(_)
+            | Err(StoreError::Fenced | StoreError::Behind | StoreError::OtherLog(_) | StoreError::Rejected(_) | StoreError::Late(_)) => {
                 connections.idle.lock().push(Idle { connection, made, since: Instant::now() });
             }
             Err(error) if is_the_servers(error) => connections.forget(),

@@ -7,6 +7,7 @@ pub(super) fn failed(error: sqlx::Error) -> StoreError {
     match &error {
         sqlx::Error::Database(database) => match database.code().as_deref().map(verdict) {
             Some(Verdict::Passing) => StoreError::Unavailable(Box::new(error)),
+            Some(Verdict::Late) => StoreError::Late(Box::new(error)),
             Some(Verdict::Rejected) => StoreError::Rejected(database.message().to_owned()),
             Some(Verdict::Refused) => StoreError::Unusable(format!(
                 "the server refuses this footfall ({}); look at user, password, database and rights",
@@ -29,8 +30,7 @@ pub(super) fn is_the_servers(error: &StoreError) -> bool {
     let StoreError::Unavailable(source) = error else { return false };
     match source.downcast_ref::<sqlx::Error>() {
         Some(sqlx::Error::Database(database)) => {
-            // A statement that took too long, or was cancelled, says nothing about others.
-            database.code().is_some_and(|code| code != "57014" && (code.starts_with("57") || code.starts_with("08") || code == "25006"))
+            database.code().is_some_and(|code| code.starts_with("57") || code.starts_with("08") || code == "25006")
         }
         Some(_) => true,
         None => false,
@@ -40,6 +40,7 @@ pub(super) fn is_the_servers(error: &StoreError) -> bool {
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Passing,
+    Late,
     Rejected,
     Refused,
     Unexpected,
@@ -47,6 +48,8 @@ enum Verdict {
 
 fn verdict(code: &str) -> Verdict {
     match code {
+        // query_canceled: a statement that took too long says nothing about others.
+        "57014" => Verdict::Late,
         // lock_not_available; idle_in_transaction_session_timeout; a standby; a row that somebody else was quicker to write.
         "55P03" | "25P03" | "25006" | "23505" => Verdict::Passing,
         // An index entry that is too long, as of a name: no server will ever take it.
@@ -73,9 +76,10 @@ mod tests {
 
     #[test]
     fn only_data_is_poison_and_only_what_passes_is_tried_again() {
-        for code in ["08006", "40001", "40P01", "53300", "53100", "57P01", "57P03", "57014", "55P03", "25P03", "25006", "23505"] {
+        for code in ["08006", "40001", "40P01", "53300", "53100", "57P01", "57P03", "55P03", "25P03", "25006", "23505"] {
             assert_eq!(verdict(code), Verdict::Passing, "{code}");
         }
+        assert_eq!(verdict("57014"), Verdict::Late);
         for code in ["22021", "22P05", "22003", "23502", "23514", "54000"] {
             assert_eq!(verdict(code), Verdict::Rejected, "{code}");
         }

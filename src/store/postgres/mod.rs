@@ -1,9 +1,10 @@
-//! Kept messages in a PostgreSQL database that all nodes of a cluster share. Every call is one statement, and ends in time
-//! whatever the server does.
+//! Kept messages in a PostgreSQL database that all nodes of a cluster share. Each statement is a transaction of its own, so
+//! that a node which stops leaves none open, and ends in time whatever the server does.
 
 mod append;
 mod connections;
 mod error;
+mod look;
 mod open;
 mod partition;
 mod read;
@@ -21,8 +22,8 @@ use tracing::{info, warn};
 
 pub use settings::PostgresSettings;
 
-use super::sql::{Front, bound};
-use super::{Append, Appended, Claim, Keep, Kept, Owner, PageLimit, PartitionKey, Store, StoreError};
+use super::sql::{Front, bound, millis, trim};
+use super::{Append, Appended, Claim, Keep, Kept, Looked, Owner, PageLimit, PartitionKey, Store, StoreError};
 use crate::message::{Destination, Epoch, Message};
 use connections::Connections;
 
@@ -46,7 +47,7 @@ struct Late;
 
 /// The bound of a call. What is dropped in the middle closes its connection, since nobody knows what would come on it next.
 async fn in_time<A>(call: impl Future<Output = Result<A, StoreError>>) -> Result<A, StoreError> {
-    timeout(CALL, call).await.unwrap_or_else(|_| Err(StoreError::Unavailable(Box::new(Late))))
+    timeout(CALL, call).await.unwrap_or_else(|_| Err(StoreError::Late(Box::new(Late))))
 }
 
 impl PostgresStore {
@@ -61,10 +62,16 @@ impl PostgresStore {
         Ok(Self { writers: Connections::new(options, session, count - count / 2), readers })
     }
 
-    async fn front(&self, destination: &Destination) -> Result<Option<Front>, StoreError> {
+    /// What a node would find, once; changes nothing. Every failure is [`StoreError::Unusable`].
+    pub async fn look(settings: &PostgresSettings) -> Result<Looked, StoreError> {
+        let options = settings.options().map_err(|sentence| StoreError::Unusable(format!("store.postgres.url: {sentence}")))?;
+        look::look(&options).await
+    }
+
+    async fn front(&self, destination: &Destination, rows: usize) -> Result<Option<Front>, StoreError> {
         in_time(async {
             let mut lease = self.readers.lease().await?;
-            let front = read::front(lease.connection(), destination).await;
+            let front = read::front(lease.connection(), destination, rows).await;
             lease.settle(front)
         })
         .await
@@ -170,29 +177,25 @@ impl Store for PostgresStore {
     }
 
     fn trim(&self, destination: Destination, keep: Keep) -> BoxFuture<'_, Result<u64, StoreError>> {
-        async move {
-            let mut removed = 0;
-            while let Some(front) = self.front(&destination).await? {
-                let Some((through, more)) = front.cut(keep) else { break };
-                let now = self.remove(front.destination, through).await?;
-                removed += now;
-                // None: another node is at it, or was quicker.
-                if !more || now == 0 {
-                    break;
-                }
-            }
-            Ok(removed)
-        }
+        async move { trim(keep, |rows| self.front(&destination, rows), |id, through| self.remove(id, through)).await }.boxed()
+    }
+
+    fn retention_turn(&self, every: Duration) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        in_time(async move {
+            let mut lease = self.writers.lease().await?;
+            let turn = retention::turn(lease.connection(), millis(every)).await;
+            lease.settle(turn)
+        })
         .boxed()
     }
 
-    fn forget_ids(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
+    fn forget_ids(&self, age: Duration) -> BoxFuture<'_, Result<u64, StoreError>> {
         async move {
             let mut forgotten = 0;
             loop {
                 let now = in_time(async {
                     let mut lease = self.writers.lease().await?;
-                    let now = retention::forget_ids(lease.connection(), bound(before_ms), FORGET_IDS).await;
+                    let now = retention::forget_ids(lease.connection(), millis(age), FORGET_IDS).await;
                     lease.settle(now)
                 });
                 let now = now.await?;

@@ -3,25 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, Row};
 use tokio::time::{Instant, sleep, timeout};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::connections::connect;
 use super::error::failed;
-use crate::store::StoreError;
 use crate::store::error::in_full;
-use crate::store::sql::{Change, migrator, refusal};
+use crate::store::sql::{Applied, Change, judge, migrator, refusal};
+use crate::store::{Schema, StoreError};
 
 /// Every schema change, oldest first; the database remembers which it has. Nodes of the version before are at work while
-/// one is made: it may add, and take away only what no node of that version uses.
-const MIGRATIONS: [Change; 1] = [(1, "messages", include_str!("../migrations/postgres/0001_messages.sql"))];
+/// one is made, and may start anew after it: the folder of the changes says what follows.
+const MIGRATIONS: [Change; 1] =
+    [Change { version: 1, name: "messages", beside: None, sql: include_str!("../migrations/postgres/0001_messages.sql") }];
+
+const THE_DATABASE: &str = "the database";
 
 /// How long a server may take to start, or another node to change the schema.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Changing a large table takes what it takes, but not for ever.
 const CHANGED_WITHIN: Duration = Duration::from_mins(10);
 /// Between attempts: the first, doubled up to the last.
@@ -36,13 +38,7 @@ pub(super) async fn migrate(options: &PgConnectOptions, session: &Arc<str>) -> R
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
-        let why = match &failure {
-            // Its sentence says so already.
-            StoreError::Unusable(what) => what.clone(),
-            StoreError::Unavailable(source) => in_full(source.as_ref()),
-            other => in_full(other),
-        };
-        let place = place(options);
+        let (place, why) = (place(options), why(&failure));
         if !failure.is_retryable() {
             return Err(StoreError::Unusable(format!("{place}: {why}")));
         }
@@ -55,8 +51,18 @@ pub(super) async fn migrate(options: &PgConnectOptions, session: &Arc<str>) -> R
     }
 }
 
+/// A failure as the end of a sentence that says where.
+pub(super) fn why(failure: &StoreError) -> String {
+    match failure {
+        // Its sentence says so already.
+        StoreError::Unusable(what) => what.clone(),
+        StoreError::Unavailable(source) | StoreError::Late(source) => in_full(source.as_ref()),
+        other => in_full(other),
+    }
+}
+
 async fn attempt(options: &PgConnectOptions, session: &Arc<str>) -> Result<(), StoreError> {
-    let late = |late| StoreError::Unavailable(Box::new(late));
+    let late = |late| StoreError::Late(Box::new(late));
     let mut connection = timeout(CONNECT_WITHIN, connect(options, session)).await.unwrap_or_else(|elapsed| Err(late(elapsed)))?;
     let changed = timeout(CHANGED_WITHIN, change(&mut connection)).await;
     // Closing gives the lock back at once, also after a failure.
@@ -66,27 +72,33 @@ async fn attempt(options: &PgConnectOptions, session: &Arc<str>) -> Result<(), S
 
 /// One node at a time, by an advisory lock that sqlx takes; the next finds nothing left to do.
 async fn change(connection: &mut PgConnection) -> Result<(), StoreError> {
-    let migrator = migrator(&MIGRATIONS);
     // Asked first, since even a table that is there can't be made by who may make none, or on a standby.
-    if is_up_to_date(connection, &migrator).await? {
-        return Ok(());
+    match schema(connection).await? {
+        Schema::Current { .. } => Ok(()),
+        Schema::Newer { version } => {
+            warn!(version, "the schema was made by a newer footfall, and is good for this one too");
+            Ok(())
+        }
+        Schema::Absent | Schema::Older { .. } => {
+            let done = migrator(&MIGRATIONS).run_direct(None, connection, false).await;
+            done.map_err(|error| refusal(error, &MIGRATIONS, THE_DATABASE, failed))
+        }
     }
-    let done = migrator.run_direct(None, connection, false).await;
-    done.map_err(|error| refusal(error, &MIGRATIONS, "the database", failed))
 }
 
-async fn is_up_to_date(connection: &mut PgConnection, migrator: &Migrator) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT to_regclass($1) IS NOT NULL").bind(&*migrator.table_name).fetch_one(&mut *connection).await;
+/// [`StoreError::Unusable`] if this footfall can't work with it.
+pub(super) async fn schema(connection: &mut PgConnection) -> Result<Schema, StoreError> {
+    let row = sqlx::query("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await;
     if !row.and_then(|row| row.try_get::<bool, _>(0)).map_err(failed)? {
-        return Ok(false);
+        return Ok(Schema::Absent);
     }
-    let applied = sqlx::query("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all(connection).await;
-    let applied = applied.map_err(failed)?;
-    let same = |(row, migration): (&PgRow, &Migration)| -> Result<bool, sqlx::Error> {
-        Ok(row.try_get::<i64, _>(0)? == migration.version && row.try_get::<&[u8], _>(1)? == &*migration.checksum)
-    };
-    let all_same = applied.iter().zip(migrator.iter()).map(same).try_fold(true, |all, one| one.map(|one| all && one));
-    Ok(applied.len() == migrator.iter().count() && all_same.map_err(failed)?)
+    let rows = sqlx::query("SELECT version, description, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    let applied = rows.iter().map(|row| Ok(Applied { version: row.try_get(0)?, description: row.try_get(1)?, checksum: row.try_get(2)? }));
+    let applied = applied.collect::<Result<Vec<_>, sqlx::Error>>().map_err(failed)?;
+    judge(&applied, &MIGRATIONS, THE_DATABASE)
 }
 
 /// For people: no user, no password.

@@ -8,7 +8,7 @@ use sqlx::{PgConnection, Row};
 
 use super::error::failed;
 use crate::message::{Destination, Epoch, Message, Position, RenderedOnce, UserName};
-use crate::store::sql::{FRONT_ROWS, Front, FrontRow, bound, headers_from_json, unsigned};
+use crate::store::sql::{Front, FrontRow, bound, headers_from_json, unsigned};
 use crate::store::{Kept, PageLimit, PartitionKey, StoreError};
 
 /// None if the partition has no row in this log.
@@ -129,8 +129,8 @@ pub(super) async fn destinations(
         .collect()
 }
 
-/// None if the destination has no messages.
-pub(super) async fn front(connection: &mut PgConnection, destination: &Destination) -> Result<Option<Front>, StoreError> {
+/// So many of the oldest messages; none if the destination has no messages.
+pub(super) async fn front(connection: &mut PgConnection, destination: &Destination, limit: usize) -> Result<Option<Front>, StoreError> {
     let rows = sqlx::query(
         "SELECT d.id, d.head, m.sequence, m.timestamp_ms, octet_length(m.body)::bigint FROM destinations AS d CROSS JOIN LATERAL (
             SELECT * FROM messages AS m WHERE m.destination = d.id ORDER BY m.sequence LIMIT $2
@@ -138,13 +138,13 @@ pub(super) async fn front(connection: &mut PgConnection, destination: &Destinati
          WHERE d.name = $1 ORDER BY m.sequence",
     )
     .bind(destination.as_str())
-    .bind(i64::try_from(FRONT_ROWS).unwrap_or(i64::MAX))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(connection)
     .await
     .map_err(failed)?;
     let Some(first) = rows.first() else { return Ok(None) };
     let (destination, head) = (first.try_get(0).map_err(failed)?, first.try_get(1).map_err(failed)?);
-    let more = rows.len() == FRONT_ROWS;
+    let more = rows.len() == limit;
     let number = |row: &PgRow, column: usize| row.try_get::<i64, _>(column).map_err(failed);
     let rows = rows.iter().map(|row| Ok(FrontRow { sequence: number(row, 2)?, timestamp_ms: number(row, 3)?, bytes: number(row, 4)? }));
     Ok(Some(Front { destination, head, rows: rows.collect::<Result<_, StoreError>>()?, more }))

@@ -64,8 +64,7 @@ impl PostgresSettings {
         }
         let query = url.split_once('?').map_or("", |(_, query)| query);
         for key in query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next().unwrap_or_default()) {
-            // Brackets may be encoded.
-            if !PARAMETERS.contains(&key) && key != "password" && !key.starts_with("options") {
+            if !PARAMETERS.contains(&key) && key != "password" && !is_options(key) {
                 return Err(format!("Behind the question mark stand {} or options[…], each with a value.", PARAMETERS.join(", ")));
             }
         }
@@ -100,6 +99,13 @@ impl PostgresSettings {
     pub(super) fn migration_session() -> String {
         format!("SET statement_timeout = 0; SET lock_timeout = {}; {SESSION}", MAX_TIMEOUT.as_millis() / 2)
     }
+}
+
+/// `options` or `options[…]`; brackets may be encoded.
+fn is_options(key: &str) -> bool {
+    let Some(name) = key.strip_prefix("options") else { return false };
+    let bracketed = |name: &str| Some(name.strip_prefix('[')?.strip_suffix(']')?.len());
+    name.is_empty() || bracketed(&name.replace("%5B", "[").replace("%5b", "[").replace("%5D", "]").replace("%5d", "]")).is_some()
 }
 
 /// - No transaction is left open by a process that stopped.
@@ -143,6 +149,11 @@ mod tests {
             "canary-7f3a",
             "postgres://u@h/d?pasword=canary-7f3a",
             "postgres://u@h/d?sslmode=canary-7f3a",
+            // The reader would ignore these, and log their values.
+            "postgres://u@h/d?optionsx=canary-7f3a",
+            "postgres://u@h/d?options_=canary-7f3a",
+            "postgres://u@h/d?options]x[=canary-7f3a",
+            "postgres://u@h/d?options%5Bx=canary-7f3a",
         ] {
             let (key, sentence) = self::settings(url).wrong().unwrap();
             assert!(key == "url" && !sentence.contains(canary), "{sentence}");
@@ -156,6 +167,8 @@ mod tests {
             "postgresql://u@db/rooms?sslmode=verify-full&sslrootcert=/etc/ca.pem",
             "postgres://u@db/rooms?options[search_path]=chat",
             "postgres://u@db/rooms?options%5Bsearch_path%5D=chat&password=x",
+            "postgres://u@db/rooms?options%5bsearch_path%5d=chat",
+            "postgres://u@db/rooms?options=-c%20search_path=chat",
         ] {
             assert_eq!(settings(url).wrong(), None, "{url}");
         }

@@ -4,7 +4,7 @@ use super::numbers::bound;
 use crate::store::Keep;
 
 /// How much one transaction removes at most, so that no append waits long behind it.
-pub(in crate::store) const FRONT_ROWS: usize = 1_000;
+pub(super) const FRONT_ROWS: usize = 1_000;
 const FRONT_BYTES: i64 = 8 * 1024 * 1024;
 
 /// The oldest messages of a destination, of which some may have to go.

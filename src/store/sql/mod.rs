@@ -4,8 +4,10 @@ mod front;
 mod headers;
 mod migrations;
 mod numbers;
+mod trim;
 
-pub(super) use front::{FRONT_ROWS, Front, FrontRow};
+pub(super) use front::{Front, FrontRow};
 pub(super) use headers::{headers_from_json, headers_to_json};
-pub(super) use migrations::{Change, migrator, refusal};
-pub(super) use numbers::{bound, signed, storable_time, unsigned};
+pub(super) use migrations::{Applied, Change, judge, migrator, refusal};
+pub(super) use numbers::{bound, millis, signed, storable_time, unsigned};
+pub(super) use trim::trim;

@@ -42,10 +42,8 @@ enum Plan {
 /// partition belongs to another log.
 pub(super) async fn claim(connection: &mut SqliteConnection, partition: &PartitionKey, owner: Option<Owner>) -> Result<Claim, StoreError> {
     let row = sqlx::query(
-        "INSERT INTO partitions (log, topic, number, owner, epoch)
-         SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM partitions WHERE topic = ?2 AND number = ?3 AND log <> ?1)
-            OR EXISTS (SELECT 1 FROM partitions WHERE topic = ?2 AND number = ?3 AND log = ?1)
-         ON CONFLICT (log, topic, number) DO UPDATE SET owner = coalesce(excluded.owner, owner)
+        "INSERT INTO partitions (log, topic, number, owner, epoch) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (topic, number) DO UPDATE SET owner = coalesce(excluded.owner, owner) WHERE log = excluded.log
          RETURNING next, epoch, mark_key, mark_timestamp_ms",
     )
     .bind(&*partition.log)
@@ -94,29 +92,20 @@ pub(super) async fn renumber(connection: &mut SqliteConnection, partition: &Part
 
 /// [`crate::store::Store::adopt`]. The row keeps its number, which the ids of its messages name.
 pub(super) async fn adopt(connection: &mut SqliteConnection, partition: &PartitionKey, next: u64) -> Result<(), StoreError> {
-    let adopted = sqlx::query(
-        "UPDATE partitions SET log = ?1, next = ?4, owner = NULL, mark_key = NULL, mark_timestamp_ms = NULL
-         WHERE id = (SELECT id FROM partitions WHERE topic = ?2 AND number = ?3 ORDER BY log = ?1 DESC, id DESC LIMIT 1)",
+    sqlx::query(
+        "INSERT INTO partitions (log, topic, number, next, epoch) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (topic, number) DO UPDATE
+         SET log = excluded.log, next = excluded.next, owner = NULL, mark_key = NULL, mark_timestamp_ms = NULL",
     )
     .bind(&*partition.log)
     .bind(&*partition.topic)
     .bind(partition.number)
     .bind(signed(next)?)
-    .execute(&mut *connection)
+    .bind(Epoch::random().0.cast_signed())
+    .execute(connection)
     .await
-    .map_err(failed)?;
-    if adopted.rows_affected() == 0 {
-        sqlx::query("INSERT INTO partitions (log, topic, number, next, epoch) VALUES (?1, ?2, ?3, ?4, ?5)")
-            .bind(&*partition.log)
-            .bind(&*partition.topic)
-            .bind(partition.number)
-            .bind(signed(next)?)
-            .bind(Epoch::random().0.cast_signed())
-            .execute(connection)
-            .await
-            .map_err(failed)?;
-    }
-    Ok(())
+    .map(drop)
+    .map_err(failed)
 }
 
 /// [`crate::store::Store::append`]. Ownership and position are checked before the first write, so `Fenced` and `Behind`
@@ -258,7 +247,7 @@ async fn number<'a>(
         .collect()
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     bound(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -2,6 +2,7 @@
 
 mod append;
 mod error;
+mod look;
 mod open;
 mod queue;
 mod read;
@@ -9,7 +10,7 @@ mod rows;
 mod settings;
 mod writer;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +25,8 @@ use tracing::{error, info, warn};
 
 pub use settings::SqliteSettings;
 
-use super::error::in_full;
-use super::sql::bound;
-use super::{Append, Appended, Claim, Keep, Kept, Owner, PageLimit, PartitionKey, Store, StoreError};
+use super::sql::{bound, millis, trim, unsigned};
+use super::{Append, Appended, Claim, Keep, Kept, Looked, Owner, PageLimit, PartitionKey, Store, StoreError};
 use crate::message::{Destination, Epoch, Message};
 use queue::{Chore, ChoreKind, DISK_WAIT, Write, ask};
 use writer::Writer;
@@ -54,10 +54,7 @@ impl SqliteStore {
     pub async fn open(settings: &SqliteSettings) -> Result<Self, StoreError> {
         let lock = open::lock(&settings.path)?;
         let options = open::write_options(settings);
-        let unusable = |failure: StoreError| match failure {
-            StoreError::Unusable(what) => StoreError::Unusable(what),
-            other => StoreError::Unusable(format!("{}: {}", settings.path.display(), in_full(&other))),
-        };
+        let unusable = |failure| open::unusable(settings, failure);
         let mut connection = options.connect().await.map_err(error::failed).map_err(unusable)?;
         open::migrate(&mut connection).await.map_err(unusable)?;
 
@@ -77,6 +74,11 @@ impl SqliteStore {
         Ok(Self { readers: open::readers(settings), writes, chores, closing, tasks })
     }
 
+    /// What a node would find; changes nothing, and makes no file. Every failure is [`StoreError::Unusable`].
+    pub async fn look(settings: &SqliteSettings) -> Result<Looked, StoreError> {
+        look::look(settings).await.map_err(|failure| open::unusable(settings, failure))
+    }
+
     async fn chore(&self, kind: ChoreKind) -> Result<u64, StoreError> {
         ask(&self.chores, |reply| Chore { kind, reply }).await
     }
@@ -84,7 +86,7 @@ impl SqliteStore {
 
 /// The bound of a read, the wait for a connection included.
 async fn in_time<A>(read: impl Future<Output = Result<A, StoreError>>) -> Result<A, StoreError> {
-    timeout(DISK_WAIT, read).await.unwrap_or_else(|late| Err(StoreError::Unavailable(Box::new(late))))
+    timeout(DISK_WAIT, read).await.unwrap_or_else(|late| Err(StoreError::Late(Box::new(late))))
 }
 
 impl Store for SqliteStore {
@@ -138,24 +140,22 @@ impl Store for SqliteStore {
 
     fn trim(&self, destination: Destination, keep: Keep) -> BoxFuture<'_, Result<u64, StoreError>> {
         async move {
-            let mut removed = 0;
-            while let Some(front) = in_time(read::front(&self.readers, &destination)).await? {
-                let Some((through, more)) = front.cut(keep) else { break };
-                removed += self.chore(ChoreKind::Remove { destination: front.destination, through }).await?;
-                if !more {
-                    break;
-                }
-            }
-            Ok(removed)
+            let look = |rows| in_time(read::front(&self.readers, &destination, rows));
+            trim(keep, look, |id, through| self.chore(ChoreKind::Remove { destination: id, through })).await
         }
         .boxed()
     }
 
-    fn forget_ids(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
+    /// One process has all turns.
+    fn retention_turn(&self, _every: Duration) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        ready(unsigned(append::now_ms()).map(Some)).boxed()
+    }
+
+    fn forget_ids(&self, age: Duration) -> BoxFuture<'_, Result<u64, StoreError>> {
         async move {
             let mut forgotten = 0;
             loop {
-                let now = self.chore(ChoreKind::ForgetIds { before_ms: bound(before_ms), limit: FORGET_IDS }).await?;
+                let now = self.chore(ChoreKind::ForgetIds { age_ms: millis(age), limit: FORGET_IDS }).await?;
                 forgotten += now;
                 if bound(now) < FORGET_IDS {
                     return Ok(forgotten);

@@ -5,17 +5,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Row, SqliteConnection, SqlitePool};
+use tracing::warn;
 
 use super::SqliteSettings;
 use super::error::failed;
 use super::queue::DISK_WAIT;
-use crate::store::StoreError;
 use crate::store::error::in_full;
-use crate::store::sql::{Change, migrator, refusal};
+use crate::store::sql::{Applied, Change, judge, migrator, refusal};
+use crate::store::{Schema, StoreError};
 
 /// Every schema change, oldest first; a file remembers which it has.
-const MIGRATIONS: [Change; 1] = [(1, "messages", include_str!("../migrations/sqlite/0001_messages.sql"))];
+const MIGRATIONS: [Change; 1] =
+    [Change { version: 1, name: "messages", beside: None, sql: include_str!("../migrations/sqlite/0001_messages.sql") }];
+
+const THE_FILE: &str = "the file";
 
 /// Longer waits would outlast the calls that wait.
 const MAX_BUSY: Duration = Duration::from_secs(4);
@@ -64,7 +68,7 @@ pub(super) fn write_options(settings: &SqliteSettings) -> SqliteConnectOptions {
     }
 }
 
-fn options(settings: &SqliteSettings) -> SqliteConnectOptions {
+pub(super) fn options(settings: &SqliteSettings) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(&settings.path)
         .busy_timeout(settings.busy_timeout.0.min(MAX_BUSY))
@@ -85,6 +89,38 @@ pub(super) fn readers(settings: &SqliteSettings) -> SqlitePool {
 }
 
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    let done = migrator(&MIGRATIONS).run_direct(None, connection, false).await;
-    done.map_err(|error| refusal(error, &MIGRATIONS, "the file", failed))
+    match schema(connection).await? {
+        Schema::Current { .. } => Ok(()),
+        Schema::Newer { version } => {
+            warn!(version, "the schema was made by a newer footfall, and is good for this one too");
+            Ok(())
+        }
+        Schema::Absent | Schema::Older { .. } => {
+            let done = migrator(&MIGRATIONS).run_direct(None, connection, false).await;
+            done.map_err(|error| refusal(error, &MIGRATIONS, THE_FILE, failed))
+        }
+    }
+}
+
+/// [`StoreError::Unusable`] if this footfall can't work with it.
+pub(super) async fn schema(connection: &mut SqliteConnection) -> Result<Schema, StoreError> {
+    let table = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations'").fetch_optional(&mut *connection).await;
+    if table.map_err(failed)?.is_none() {
+        return Ok(Schema::Absent);
+    }
+    let rows = sqlx::query("SELECT version, description, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    let applied = rows.iter().map(|row| Ok(Applied { version: row.try_get(0)?, description: row.try_get(1)?, checksum: row.try_get(2)? }));
+    let applied = applied.collect::<Result<Vec<_>, sqlx::Error>>().map_err(failed)?;
+    judge(&applied, &MIGRATIONS, THE_FILE)
+}
+
+/// A failure in words for whoever starts the node.
+pub(super) fn unusable(settings: &SqliteSettings, failure: StoreError) -> StoreError {
+    match failure {
+        StoreError::Unusable(what) => StoreError::Unusable(what),
+        other => StoreError::Unusable(format!("{}: {}", settings.path.display(), in_full(&other))),
+    }
 }

@@ -66,8 +66,8 @@ pub(super) struct Chore {
 pub(super) enum ChoreKind {
     /// The messages of a destination up to a sequence, which the caller has counted.
     Remove { destination: i64, through: i64 },
-    /// At most so many ids that were stored before this time.
-    ForgetIds { before_ms: i64, limit: i64 },
+    /// At most so many ids that were stored so long ago.
+    ForgetIds { age_ms: i64, limit: i64 },
     /// Only whether the writer answers.
     Nothing,
 }
@@ -147,7 +147,7 @@ async fn ask_within<R, A>(
     }
     match timeout(disk_wait, answered).await {
         Ok(answer) => answer.unwrap_or(Err(StoreError::Closed)),
-        Err(_) => Err(StoreError::Unavailable(Box::new(Late::Disk))),
+        Err(_) => Err(StoreError::Late(Box::new(Late::Disk))),
     }
 }
 

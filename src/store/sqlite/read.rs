@@ -9,7 +9,7 @@ use sqlx::{Row, SqlitePool};
 use super::error::failed;
 use super::rows::{message_of, uuid_of};
 use crate::message::{Destination, Epoch, Message};
-use crate::store::sql::{FRONT_ROWS, Front, FrontRow, bound, unsigned};
+use crate::store::sql::{Front, FrontRow, bound, unsigned};
 use crate::store::{Kept, Owner, PageLimit, PartitionKey, StoreError};
 
 pub(super) async fn owner(pool: &SqlitePool, partition: &PartitionKey) -> Result<Option<Owner>, StoreError> {
@@ -108,20 +108,20 @@ pub(super) async fn destinations(pool: &SqlitePool, after: Option<&Destination>,
         .collect()
 }
 
-/// None if the destination has no messages.
-pub(super) async fn front(pool: &SqlitePool, destination: &Destination) -> Result<Option<Front>, StoreError> {
+/// So many of the oldest messages; none if the destination has no messages.
+pub(super) async fn front(pool: &SqlitePool, destination: &Destination, limit: usize) -> Result<Option<Front>, StoreError> {
     let rows = sqlx::query(
         "SELECT d.id, d.head, m.sequence, m.timestamp_ms, length(m.body) FROM destinations AS d CROSS JOIN messages AS m
          WHERE d.name = ?1 AND m.destination = d.id ORDER BY m.sequence LIMIT ?2",
     )
     .bind(destination.as_str())
-    .bind(i64::try_from(FRONT_ROWS).unwrap_or(i64::MAX))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(pool)
     .await
     .map_err(failed)?;
     let Some(first) = rows.first() else { return Ok(None) };
     let (destination, head) = (first.try_get(0).map_err(failed)?, first.try_get(1).map_err(failed)?);
-    let more = rows.len() == FRONT_ROWS;
+    let more = rows.len() == limit;
     let number = |row: &SqliteRow, column: usize| row.try_get::<i64, _>(column).map_err(failed);
     let rows = rows.iter().map(|row| Ok(FrontRow { sequence: number(row, 2)?, timestamp_ms: number(row, 3)?, bytes: number(row, 4)? }));
     Ok(Some(Front { destination, head, rows: rows.collect::<Result<_, StoreError>>()?, more }))

@@ -30,7 +30,7 @@ static INSERT_MESSAGES: LazyLock<Vec<ManyRows>> = LazyLock::new(|| {
 });
 
 static INSERT_IDS: LazyLock<Vec<ManyRows>> =
-    LazyLock::new(|| ManyRows::all("INSERT INTO message_ids (id, sequence, partition, record_offset, stored_ms, destination) VALUES ", 6));
+    LazyLock::new(|| ManyRows::all("INSERT INTO message_ids (id, sequence, partition, record_offset, stored_ms) VALUES ", 5));
 
 /// One statement that inserts a fixed number of rows. Every statement is a trip to the connection's thread and back,
 /// so many rows share one; only few sizes exist, so all of them stay prepared.
@@ -92,8 +92,7 @@ fn bind_id<'q>(query: Query<'q>, row: &NewRow<'_>) -> Result<Query<'q>, StoreErr
         .bind(signed(row.sequence)?)
         .bind(row.partition)
         .bind(signed(row.offset)?)
-        .bind(row.stored_ms)
-        .bind(row.destination))
+        .bind(row.stored_ms))
 }
 
 /// A message from a row of epoch, sequence, id, time, sender, session, content type, headers and body.

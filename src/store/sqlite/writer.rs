@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::append::{adopt, append, claim, renumber};
+use super::append::{adopt, append, claim, now_ms, renumber};
 use super::error::failed;
 use super::queue::{Chore, ChoreKind, Write};
 use crate::store::StoreError;
@@ -183,11 +183,11 @@ async fn do_chore(connection: &mut SqliteConnection, kind: ChoreKind) -> Result<
         ChoreKind::Remove { destination, through } => {
             sqlx::query("DELETE FROM messages WHERE destination = ?1 AND sequence <= ?2").bind(destination).bind(through)
         }
-        ChoreKind::ForgetIds { before_ms, limit } => {
-            sqlx::query("DELETE FROM message_ids WHERE id IN (SELECT id FROM message_ids WHERE stored_ms < ?1 ORDER BY stored_ms LIMIT ?2)")
-                .bind(before_ms)
-                .bind(limit)
-        }
+        ChoreKind::ForgetIds { age_ms, limit } => sqlx::query(
+            "DELETE FROM message_ids WHERE id IN (SELECT id FROM message_ids WHERE stored_ms <= ?1 ORDER BY stored_ms LIMIT ?2)",
+        )
+        .bind(now_ms().saturating_sub(age_ms))
+        .bind(limit),
         ChoreKind::Nothing => sqlx::query("SELECT 1 FROM partitions LIMIT 1"),
     };
     // A statement alone is a transaction.

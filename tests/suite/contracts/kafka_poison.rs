@@ -170,7 +170,7 @@ async fn a_backends_record_becomes_a_message() {
     assert!(message.timestamp_ms > 1_700_000_000_000, "without ce_time it is Kafka's time");
 }
 
-fn dead_letters(brokers: &str, topic: &str, count: usize) -> Vec<OwnedMessage> {
+pub(super) fn dead_letters(brokers: &str, topic: &str, count: usize) -> Vec<OwnedMessage> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("group.id", format!("{topic}-test"))

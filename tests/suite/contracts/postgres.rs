@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use footfall::store::{Append, Appended, Keep, Kept, Owner, PageLimit, PostgresSettings, PostgresStore, Store, StoreError};
+use footfall::consumers::{KeepOf, RetentionSettings, apply_retention};
+use footfall::store::{Append, Appended, Keep, Owner, PageLimit, PostgresSettings, PostgresStore, Store, StoreError};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
-use tokio::task::{block_in_place, spawn_blocking};
+use tokio::task::block_in_place;
 use uuid::Uuid;
-use xtask::services::{Port, Postgres, PostgresOptions};
+use xtask::services::Postgres;
 
 use super::store::{Home, Writer, many, message, partition, sequences, store_contract, topic};
 use crate::support::servers;
@@ -30,7 +31,7 @@ impl PostgresHome {
         Self { settings: PostgresSettings { url: url.clone().into(), ..PostgresSettings::default() }, url }
     }
 
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         block_in_place(|| Self::on(servers::postgres()))
     }
 
@@ -39,7 +40,7 @@ impl PostgresHome {
         PgConnection::connect(&self.url).await.unwrap()
     }
 
-    async fn refusal(&self) -> String {
+    pub(crate) async fn refusal(&self) -> String {
         match PostgresStore::open(&self.settings).await {
             Err(StoreError::Unusable(what)) => what,
             other => panic!("{other:?}"),
@@ -55,55 +56,44 @@ impl Home for PostgresHome {
 
 store_contract!(PostgresHome::new());
 
+/// Nodes come at any time, and one of them does it for all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_nodes_open_a_new_database_at_once() {
+async fn one_node_applies_retention_in_a_while() {
+    const HOUR: Duration = Duration::from_hours(1);
     let home = PostgresHome::new();
-    let (one, two, three) = tokio::join!(home.open(), home.open(), home.open());
-    let mut log = Writer::claim(&one, 0).await;
-    log.append(&[message(&topic("a"))]).await;
-    for store in [two, three] {
-        assert_eq!(store.kept(partition(0), topic("a")).await.unwrap(), Kept { epoch: log.epoch, head: 1, first: 1 });
-    }
-    let row = home.connection().await.fetch_one("SELECT count(*) FROM _sqlx_migrations WHERE success").await.unwrap();
-    assert_eq!(row.get::<i64, _>(0), 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_of_a_newer_footfall_is_left_alone() {
-    let home = PostgresHome::new();
-    home.open().await.close().await;
-    let insert = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (7, 'x', true, '', 0)";
-    home.connection().await.execute(insert).await.unwrap();
-    let what = home.refusal().await;
-    assert!(what.contains("schema 7") && what.contains("newer footfall"), "{what}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_may_not_come_in_is_told_why_and_no_password_is_shown() {
-    let mut home = PostgresHome::new();
-    let there = home.url.clone();
-    home.settings.url = format!("{there}_that_nobody_made").into();
-    let what = home.refusal().await;
-    assert!(what.contains("does not exist") && what.contains("home_"), "{what}");
-
+    let (one, two) = (home.open().await, home.open().await);
+    Writer::claim(&one, 0).await.append(&[message(&topic("a"))]).await;
+    let asked = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&asked);
+    let keep_of: KeepOf = Arc::new(move |_: &_, _| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Keep { count: Some(9), not_before_ms: None }
+    });
+    let settings = RetentionSettings { interval: HOUR, idempotency_window: HOUR };
+    let round = async |store: &Arc<dyn Store>| apply_retention(store.as_ref(), &keep_of, settings).await.unwrap();
+    tokio::join!(round(&one), round(&two));
+    round(&one).await;
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
     let mut connection = home.connection().await;
-    let name = there.rsplit('/').next().unwrap();
-    let guest = format!("guest_of_{name}");
-    // Who may connect and make nothing.
-    connection.execute(AssertSqlSafe(format!("CREATE ROLE {guest} LOGIN"))).await.unwrap();
-    let guests = there.replace("//postgres@", &format!("//{guest}:canary-7f3a@"));
-    home.settings.url = guests.clone().into();
-    let what = home.refusal().await;
-    assert!(what.contains("permission denied") && !what.contains("canary"), "{what}");
+    // The hour is over; and then the server's clock is put back by a day.
+    for (rounds, shift) in [(2, "- 3600001"), (3, "+ 86400000")] {
+        connection.execute(AssertSqlSafe(format!("UPDATE retention SET begun_ms = begun_ms {shift}"))).await.unwrap();
+        tokio::join!(round(&one), round(&two));
+        assert_eq!(asked.load(Ordering::Relaxed), rounds);
+    }
+}
 
-    // Once an administrator made the tables and gave the rights, there is nothing left to make.
-    home.settings.url = there.into();
-    home.open().await.close().await;
-    let grant = format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {guest}");
-    connection.execute(AssertSqlSafe(grant)).await.unwrap();
-    home.settings.url = guests.into();
+/// Whatever the clock of the node says that asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_are_as_old_as_the_servers_clock_says() {
+    let home = PostgresHome::new();
     let mut log = Writer::claim(&home.open().await, 0).await;
-    log.append(&[message(&topic("a"))]).await;
+    log.append(&many(&topic("a"), 10)).await;
+    let age = "UPDATE message_ids SET stored_ms = stored_ms - 3600000 WHERE record_offset < 4";
+    home.connection().await.execute(age).await.unwrap();
+    assert_eq!(log.store.forget_ids(Duration::from_hours(2)).await.unwrap(), 0);
+    assert_eq!(log.store.forget_ids(Duration::from_mins(30)).await.unwrap(), 4);
+    assert_eq!(log.store.forget_ids(Duration::MAX).await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,7 +227,7 @@ async fn three_nodes_apply_retention_at_once() {
     }
     let keep = Keep { count: Some(10), not_before_ms: None };
     let trim = async |store: &Arc<dyn Store>| store.trim(a.clone(), keep).await.unwrap();
-    let forget = async |store: &Arc<dyn Store>| store.forget_ids(u64::MAX).await.unwrap();
+    let forget = async |store: &Arc<dyn Store>| store.forget_ids(Duration::ZERO).await.unwrap();
     let appends = async { log.append(&many(&a, 5)).await };
     let (x, y, z, answers) = tokio::join!(trim(&one), trim(&two), trim(&three), appends);
     let rest = trim(&two).await;
@@ -319,22 +309,4 @@ async fn a_name_as_long_as_a_backend_may_write_it_is_stored() {
     assert!(private.as_str().len() > 1_500);
     assert_eq!(log.append(&[message(&private)]).await, [Appended::Stored { epoch: log.epoch, sequence: 1 }]);
     assert_eq!(log.all(&private).await.len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_starts_beside_us_is_waited_for_and_wants_its_password() {
-    let folder = xtask::services::scratch().unwrap();
-    let path = folder.path().join("postgres");
-    let options = PostgresOptions { password: Some("canary-7f3a".to_owned()), ..PostgresOptions::default() };
-    let server = spawn_blocking(move || Postgres::new(&path, Port::free().unwrap(), options).unwrap()).await.unwrap();
-    let without = server.url("postgres").replace(":canary-7f3a@", "@");
-    let with =
-        |password: &str| PostgresSettings { url: without.clone().into(), password: Some(password.into()), ..PostgresSettings::default() };
-    let start = spawn_blocking(move || server.start().map(|()| server));
-    let store = PostgresStore::open(&with("canary-7f3a")).await.unwrap();
-    store.check().await.unwrap();
-    assert!(!format!("{store:?}").contains("canary"), "{store:?}");
-    let Err(StoreError::Unusable(what)) = PostgresStore::open(&with("canary-other")).await else { panic!("it was let in") };
-    assert!(what.contains("password") && !what.contains("canary"), "{what}");
-    drop(start.await.unwrap().unwrap());
 }

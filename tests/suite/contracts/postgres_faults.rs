@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use footfall::message::{Destination, Message, new_id};
+use footfall::message::{Destination, HumanDuration, Message, new_id};
 use footfall::store::{Append, Appended, Keep, Owner, PageLimit, PostgresSettings, PostgresStore, Store, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
@@ -128,7 +128,8 @@ fn calls(store: &Arc<dyn Store>, batch: &Append) -> Vec<(&'static str, BoxFuture
         ("page", call(store, |store| store.page(partition(0), b, 0, 9, PageLimit::REPLAY))),
         ("destinations", call(store, |store| store.destinations(None, 9))),
         ("trim", call(store, |store| store.trim(c, Keep { count: Some(9), not_before_ms: None }))),
-        ("forget_ids", call(store, |store| store.forget_ids(0))),
+        ("retention_turn", call(store, |store| store.retention_turn(Duration::ZERO))),
+        ("forget_ids", call(store, |store| store.forget_ids(Duration::ZERO))),
         ("check", call(store, |store| store.check())),
     ]
 }
@@ -149,7 +150,7 @@ async fn calls_to_a_stopped_server_end_in_time_and_work_again_afterwards() {
             let begun = Instant::now();
             let answer = call.await;
             assert!(begun.elapsed() < CALL, "{what}, round {round}: {:?}", begun.elapsed());
-            assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{what}, round {round}: {answer:?}");
+            assert!(matches!(answer, Err(StoreError::Late(_))), "{what}, round {round}: {answer:?}");
         });
         join_all(timed).await;
     }
@@ -183,6 +184,36 @@ async fn a_server_that_is_gone_is_told_at_once_and_found_again() {
     store.check().await.unwrap();
     assert_eq!(store.append(batch).await.unwrap().len(), 10);
     assert_eq!(log.all(&topic("a")).await.len(), 13);
+}
+
+/// What `StoreError::Late` asks of whoever appends. A batch that is too much for one statement would be sent again for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn halves_of_a_batch_that_takes_too_long_get_through() {
+    let mut home = block_in_place(|| PostgresHome::on(servers::postgres()));
+    home.settings.statement_timeout = HumanDuration::from_secs(1);
+    let log = Writer::claim(&home.open().await, 0).await;
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END';
+        CREATE TRIGGER slow BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION slow()";
+    sqlx::raw_sql(slow).execute(&mut home.connection().await).await.unwrap();
+    let batch = log.batch(&many(&topic("a"), 80));
+    let (mut rest, mut late, mut answers) = (vec![batch.messages.clone()], 0, Vec::new());
+    while let Some(part) = rest.pop() {
+        let end = part.last().unwrap().0 + 1;
+        match log.store.append(Append { messages: part.clone(), end, ..batch.clone() }).await {
+            Ok(stored) => answers.extend(stored),
+            Err(StoreError::Late(_)) => {
+                late += 1;
+                let (first, second) = part.split_at(part.len() / 2);
+                rest.extend([second.to_vec(), first.to_vec()]);
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert!(late > 0, "the whole got through, which proves nothing");
+    let expected: Vec<_> = (1..=80).map(|sequence| Appended::Stored { epoch: log.epoch, sequence }).collect();
+    assert_eq!(answers, expected);
+    assert_eq!(sequences(&log.all(&topic("a")).await), (1..=80).collect::<Vec<_>>());
+    assert_eq!(Writer::claim(&log.store, 0).await.next, batch.end);
 }
 
 fn big(destination: &Destination) -> Arc<Message> {

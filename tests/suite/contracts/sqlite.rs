@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::ffi::OsString;
+use std::fs::DirEntry;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use footfall::message::{HumanDuration, Message, new_id};
-use footfall::store::{Keep, SqliteSettings, SqliteStore, Store, StoreError};
+use footfall::store::{Keep, Schema, SqliteSettings, SqliteStore, Store, StoreError};
 use sqlx::{Connection, Executor, SqliteConnection};
 use tempfile::TempDir;
 
@@ -73,6 +76,57 @@ async fn a_file_of_a_newer_footfall_is_left_alone() {
     home.file().await.execute(insert).await.unwrap();
     let what = home.refusal().await;
     assert!(what.contains("schema 7") && what.contains("newer footfall"), "{what}");
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_footfall_that_stands_beside_this_one_is_used() {
+    let home = SqliteHome::new();
+    home.open().await.close().await;
+    let insert = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+        VALUES (7, 'pins, beside 1', 1, x'00', 0)";
+    home.file().await.execute(insert).await.unwrap();
+    let mut log = Writer::claim(&home.open().await, 0).await;
+    log.append(&[message(&topic("a"))]).await;
+    assert_eq!(SqliteStore::look(&home.settings).await.unwrap().schema, Schema::Newer { version: 7 });
+}
+
+fn files(directory: &Path) -> Vec<(OsString, Vec<u8>)> {
+    let file = |entry: DirEntry| (entry.file_name(), std::fs::read(entry.path()).unwrap());
+    let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| file(entry.unwrap())).collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn a_look_makes_and_changes_nothing() {
+    let home = SqliteHome::new();
+    let directory = home.settings.path.parent().unwrap();
+    let look = async || SqliteStore::look(&home.settings).await.unwrap();
+    assert_eq!(look().await.schema, Schema::Absent);
+    assert!(!directory.exists());
+
+    let store = home.open().await;
+    assert_eq!(look().await.schema, Schema::Current { version: 1 }, "beside a node, from what is not in the file yet");
+    store.close().await;
+    let before = files(directory);
+    assert_eq!(look().await.schema, Schema::Current { version: 1 });
+    assert!(files(directory) == before, "{:?}", std::fs::read_dir(directory).unwrap().collect::<Vec<_>>());
+
+    std::fs::write(&home.settings.path, "").unwrap();
+    assert_eq!(look().await.schema, Schema::Absent);
+    std::fs::write(&home.settings.path, "somebody's letters".repeat(100)).unwrap();
+    let what = SqliteStore::look(&home.settings).await.unwrap_err().to_string();
+    assert!(what.contains("footfall.db") && what.contains("not a database"), "{what}");
+    assert_eq!(std::fs::metadata(&home.settings.path).unwrap().len(), 1_800);
+}
+
+#[tokio::test]
+async fn a_partition_has_one_log() {
+    let home = SqliteHome::new();
+    Writer::claim(&home.open().await, 0).await;
+    let second = "INSERT INTO partitions (log, topic, number, epoch) SELECT 'log-2', topic, number, 1 FROM partitions";
+    let refused = home.file().await.execute(second).await.unwrap_err().to_string();
+    assert!(refused.contains("UNIQUE"), "{refused}");
 }
 
 #[tokio::test]
@@ -154,7 +208,7 @@ async fn a_file_that_another_program_holds_is_waited_for_and_then_refused() {
     other.execute("BEGIN IMMEDIATE").await.unwrap();
     let batch = log.batch(&[message(&topic("a"))]);
     assert!(log.store.append(batch.clone()).await.unwrap_err().is_retryable());
-    assert!(log.store.forget_ids(u64::MAX).await.unwrap_err().is_retryable());
+    assert!(log.store.forget_ids(Duration::ZERO).await.unwrap_err().is_retryable());
     assert_eq!(log.store.kept(partition(0), topic("a")).await.unwrap().head, 0, "reads go on");
     other.execute("ROLLBACK").await.unwrap();
     assert_eq!(log.store.append(batch).await.unwrap().len(), 1);

@@ -240,8 +240,12 @@ impl Store for SickStore {
         suffering!(self, false, self.inner.trim(destination, keep))
     }
 
-    fn forget_ids(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
-        suffering!(self, false, self.inner.forget_ids(before_ms))
+    fn retention_turn(&self, every: Duration) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        suffering!(self, false, self.inner.retention_turn(every))
+    }
+
+    fn forget_ids(&self, age: Duration) -> BoxFuture<'_, Result<u64, StoreError>> {
+        suffering!(self, false, self.inner.forget_ids(age))
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {

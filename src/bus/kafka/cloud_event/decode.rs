@@ -7,7 +7,8 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::time::parse as parse_time;
-use super::{KNOWN, MAX_BODY, MAX_HEAD, MAX_HEADERS, MAX_ID, MAX_SOURCE, MESSAGE, OWN_SOURCE, REFUSED, SPEC_VERSION, View, header};
+use super::{KNOWN, MAX_ID, MAX_SOURCE, MESSAGE, OWN_SOURCE, REFUSED, SPEC_VERSION, View, header};
+use crate::bus::kafka::size::{Limit, record_size};
 use crate::bus::partitioner::partition_of;
 use crate::bus::{Kind, Record, Topic};
 use crate::message::{ClientHeaders, Code, Destination, Message, Position, RenderedOnce, UserName, foreign_id};
@@ -39,7 +40,7 @@ pub(in crate::bus::kafka) fn peek<'a>(view: &View<'a>) -> Option<(&'a str, Uuid)
 }
 
 pub(in crate::bus::kafka) fn decode(view: &View<'_>, place: Place) -> Result<Record, Reason> {
-    check_size(view)?;
+    check_size(view, place.topic)?;
     let known = Attributes::find(view)?;
     if known.spec_version != Some(SPEC_VERSION) {
         return Err("It has no header ce_specversion with the value 1.0, so it is no CloudEvents record in binary mode.".into());
@@ -73,16 +74,18 @@ pub(in crate::bus::kafka) fn decode(view: &View<'_>, place: Place) -> Result<Rec
     })
 }
 
-/// What a client or a service could send at most.
-fn check_size(view: &View<'_>) -> Result<(), Reason> {
+/// Of *events* only what can be sent on, with what *broadcast* adds: a compressed batch may hold far larger records than
+/// the topic takes.
+fn check_size(view: &View<'_>, topic: Topic) -> Result<(), Reason> {
+    let limit = Limit::of(topic);
     if view.bad_names {
         return Err("The name of a header is no UTF-8.".into());
     }
-    if view.value.map_or(0, <[u8]>::len) > MAX_BODY {
-        return Err(format!("Its value has more than {MAX_BODY} bytes."));
+    if view.headers.len() > limit.headers || view.head_size() > limit.head {
+        return Err(format!("It has more than {} headers, or more than {} bytes of them.", limit.headers, limit.head));
     }
-    if view.headers.len() > MAX_HEADERS || view.head_size() > MAX_HEAD {
-        return Err(format!("It has more than {MAX_HEADERS} headers, or more than {MAX_HEAD} bytes of them."));
+    if record_size(view.key, view.value, view.headers.iter().copied()) > limit.record {
+        return Err(format!("It has more than {} bytes, which could not be sent on to all nodes.", limit.record));
     }
     Ok(())
 }

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{KNOWN, MAX_BODY, MAX_HEAD, MAX_HEADERS, MESSAGE, OWN_SOURCE, REFUSED, SPEC_VERSION, header, rfc3339};
-use crate::bus::{Kind, Record};
+use super::{KNOWN, MESSAGE, OWN_SOURCE, REFUSED, SPEC_VERSION, header, rfc3339};
+use crate::bus::kafka::size::{Limit, record_size};
+use crate::bus::{Kind, Record, Topic};
 
 #[derive(Debug)]
 pub(in crate::bus::kafka) struct Encoded<'a> {
@@ -15,9 +16,15 @@ pub(in crate::bus::kafka) struct Encoded<'a> {
 }
 
 impl Encoded<'_> {
-    /// Whether readers will take it.
-    pub(in crate::bus::kafka) fn fits(&self) -> bool {
-        self.value.len() <= MAX_BODY && self.headers.len() <= MAX_HEADERS && self.head_size() <= MAX_HEAD
+    /// Whether the topic and its readers will take it.
+    pub(in crate::bus::kafka) fn fits(&self, topic: Topic) -> bool {
+        let limit = Limit::of_ours(topic);
+        self.headers.len() <= limit.headers && self.head_size() <= limit.head && self.size() <= limit.record
+    }
+
+    pub(super) fn size(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| (&**name, Some(&**value)));
+        record_size(Some(self.key.as_bytes()), Some(&self.value), headers)
     }
 
     fn head_size(&self) -> usize {

@@ -42,9 +42,5 @@ mod header {
     pub(super) const STOMP_CONTENT_TYPE: &str = "stomp_content-type";
 }
 
-/// More than any frame that a node accepts: what is published can be read. Larger records come from elsewhere.
-const MAX_BODY: usize = 8 * 1024 * 1024;
-const MAX_HEADERS: usize = 256;
-const MAX_HEAD: usize = 128 * 1024;
 const MAX_ID: usize = 256;
 const MAX_SOURCE: usize = 1024;

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::encode::Encoded;
 use super::{Place, View, decode, encode, header, peek};
+use crate::bus::kafka::size::{Limit, record_size};
 use crate::bus::partitioner::partition_of;
 use crate::bus::{Kind, RawRecord, Record, Topic};
 use crate::message::{Code, Destination, Epoch, Message, Position, RenderedOnce, UserName, foreign_id};
@@ -23,7 +25,11 @@ fn place(key: &[u8], topic: Topic) -> Place {
 
 fn raw(record: &Record) -> RawRecord {
     let encoded = encode(record, "node-1");
-    assert!(encoded.fits());
+    assert!(encoded.fits(Topic::Events) && encoded.fits(Topic::Broadcast));
+    raw_of(&encoded)
+}
+
+fn raw_of(encoded: &Encoded<'_>) -> RawRecord {
     RawRecord {
         key: Some(Bytes::copy_from_slice(encoded.key.as_bytes())),
         value: Some(encoded.value.clone()),
@@ -127,6 +133,71 @@ fn of_repeated_client_headers_the_first_counts_and_reserved_ones_never() {
     assert_eq!(*record.message.headers, [("color".into(), "red".into())]);
 }
 
+/// A record that grows as much as any on the way from *events* to *broadcast*.
+fn smallest(headers: usize, size: usize) -> RawRecord {
+    let key = "/topic/a";
+    let own = [
+        ("ce_id", "1"),
+        ("ce_source", "a"),
+        ("ce_specversion", "1.0"),
+        ("ce_type", "footfall.message.v1"),
+        ("ce_subject", key),
+        ("content-type", "application/cloudevents"),
+    ];
+    let mut raw = RawRecord { key: Some(key.into()), ..RawRecord::default() };
+    raw.headers.extend(own.map(|(name, value)| (name.to_owned(), Some(value.into()))));
+    raw.headers.extend((own.len()..headers).map(|number| (format!("stomp_{number}"), Some(Bytes::new()))));
+    let headers = raw.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+    let room = size - record_size(raw.key.as_deref(), None, headers);
+    raw.value = Some(vec![0; room].into());
+    raw
+}
+
+#[test]
+fn what_events_take_broadcast_takes_with_all_that_it_adds() {
+    let (events, broadcast) = (Limit::of(Topic::Events), Limit::of(Topic::Broadcast));
+    let position = Position { epoch: Epoch(u64::MAX), sequence: i64::MAX as u64 };
+    let longest = Code::ALL.iter().copied().max_by_key(|code| code.as_str().len()).unwrap();
+    for (headers, size, good) in [
+        (10, events.record, true),
+        (10, events.record + 1, false),
+        (events.headers, 4000, true),
+        (events.headers + 1, 4000, false),
+        (events.headers, events.record, true),
+    ] {
+        let raw = smallest(headers, size);
+        let read = read(&raw, Topic::Events);
+        assert_eq!(read.is_ok(), good, "{headers} headers, {size} bytes");
+        let Ok(record) = read else { continue };
+        for message in [Arc::new(record.message.at(position)), Arc::clone(&record.message)] {
+            for record in
+                [Record::message(Arc::clone(&message)), Record::known(Arc::clone(&message)), Record::refused(Arc::clone(&message), longest)]
+            {
+                let node = "n".repeat(64);
+                let encoded = encode(&record, &node);
+                assert!(encoded.fits(Topic::Broadcast), "{} of {}, {} headers", encoded.size(), broadcast.record, encoded.headers.len());
+                assert!(encoded.size() <= size + 1024 && encoded.headers.len() <= headers + 8, "{} of {size}", encoded.size());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_written_can_be_read_and_nothing_larger_is_written() {
+    for topic in [Topic::Events, Topic::Broadcast] {
+        let limit = Limit::of_ours(topic).record;
+        let empty = message();
+        let empty = Record::message(Arc::new(Message { body: Bytes::new(), ..empty }));
+        let rest = limit - encode(&empty, "node-1").size();
+        for (length, fits) in [(rest - 60, true), (rest, true), (rest + 1, false), (rest + 60, false)] {
+            let record = Record::message(Arc::new(Message { body: vec![0; length].into(), ..message() }));
+            let encoded = encode(&record, "node-1");
+            assert_eq!(encoded.fits(topic), fits, "{length}");
+            assert!(!fits || read(&raw_of(&encoded), topic).is_ok());
+        }
+    }
+}
+
 type Change = fn(&mut RawRecord);
 
 #[test]
@@ -163,7 +234,7 @@ fn what_is_no_record_of_ours_has_a_reason() {
         ("more than one header ce_subject", |raw| raw.headers.push(("ce_subject".into(), Some(Bytes::from_static(b"/topic/rooms.42"))))),
         ("no UTF-8", |raw| raw.headers.push(("stomp_x".into(), Some(Bytes::from_static(b"\xff"))))),
         ("headers", |raw| (0..300).for_each(|_| raw.headers.push(("x".into(), None)))),
-        ("bytes", |raw| raw.value = Some(Bytes::from(vec![0; 9 * 1024 * 1024]))),
+        ("bytes", |raw| raw.value = Some(Bytes::from(vec![0; 1_114_112]))),
     ];
     assert!(read(&good, Topic::Broadcast).is_ok());
     for (word, change) in cases {

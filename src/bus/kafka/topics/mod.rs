@@ -195,6 +195,7 @@ fn of_topic(wanted: &Wanted, found: &Topic) -> Vec<Finding> {
             found.partitions, wanted.partitions
         )));
     }
+    findings.extend(wanted.too_small(found).map(Finding::error));
     if found.replication_factor == 1 {
         findings.push(Finding::warning(format!(
             "Topic {name} has one replica: while its broker is away nothing is accepted, and its disk's loss is the loss of all records there, receipted ones too."

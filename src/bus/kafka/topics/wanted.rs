@@ -3,6 +3,7 @@
 use super::Topic;
 use crate::bus::kafka::KafkaSettings;
 use crate::bus::kafka::client::Names;
+use crate::bus::kafka::size::{EVENTS_BATCH, ONWARD_BATCH};
 use crate::message::HumanDuration;
 
 #[derive(Debug)]
@@ -18,12 +19,15 @@ pub(super) struct Wanted {
 /// Retention takes whole segments only, and of one that is written to nothing at all; so a short one needs short segments.
 const SEGMENTS: u64 = 6;
 
+/// Otherwise a broker's own `message.max.bytes`, by which each topic would take what the next one may not.
+const BATCH: &str = "max.message.bytes";
+
 pub(super) fn wanted(settings: &KafkaSettings) -> [Wanted; 3] {
     let names = Names::new(&settings.prefix, "");
-    let topic = |name: String, partitions: u32, fixed_partitions: bool, retention: HumanDuration| Wanted {
+    let topic = |name: String, partitions: u32, retention: HumanDuration, batch: usize| Wanted {
         name,
         partitions,
-        fixed_partitions,
+        fixed_partitions: true,
         replication_factor: settings.replication_factor,
         properties: vec![
             ("cleanup.policy", "delete".to_owned()),
@@ -32,14 +36,15 @@ pub(super) fn wanted(settings: &KafkaSettings) -> [Wanted; 3] {
             // The broker's clock, not the sender's: a backend's wrong one would delete records early or late, and the time
             // by which a log is recognised is one that this log alone gave.
             ("message.timestamp.type", "LogAppendTime".to_owned()),
+            (BATCH, batch.to_string()),
         ],
     };
-    let mut broadcast = topic(names.broadcast, settings.partitions, true, settings.broadcast_retention);
+    let mut broadcast = topic(names.broadcast, settings.partitions, settings.broadcast_retention, ONWARD_BATCH);
     broadcast.properties.push(("segment.ms", (settings.broadcast_retention.as_millis() / SEGMENTS).to_string()));
     [
-        topic(names.events, settings.partitions, true, settings.events_retention),
+        topic(names.events, settings.partitions, settings.events_retention, EVENTS_BATCH),
         broadcast,
-        topic(names.dead_letters, 1, false, settings.dead_letters_retention),
+        Wanted { fixed_partitions: false, ..topic(names.dead_letters, 1, settings.dead_letters_retention, ONWARD_BATCH) },
     ]
 }
 
@@ -61,6 +66,14 @@ impl Wanted {
         }
         differences
     }
+
+    /// What the topic refuses of that which footfall writes to it.
+    pub(super) fn too_small(&self, found: &Topic) -> Option<String> {
+        let set = self.properties.iter().find(|(property, _)| *property == BATCH)?.1.parse::<u64>().ok()?;
+        let is = found.property(BATCH)?.parse::<u64>().ok().filter(|is| *is < set)?;
+        let name = &self.name;
+        Some(format!("Topic {name} has {BATCH} {is}, so it refuses records that footfall writes: set it to {set} at least."))
+    }
 }
 
 #[cfg(test)]
@@ -76,7 +89,12 @@ mod tests {
             let properties: BTreeMap<_, _> = wanted.properties.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
             let found = Topic { partitions: wanted.partitions, replication_factor: 3, properties };
             assert_eq!(wanted.differences(&found), [""; 0]);
+            assert_eq!(wanted.too_small(&found), None);
             let mut other = found;
+            other.properties.insert(BATCH.into(), "1048587".into());
+            assert!(wanted.too_small(&other).unwrap().contains("1048587"));
+            other.properties.remove(BATCH);
+            assert_eq!(wanted.too_small(&other), None, "a broker that does not tell is not contradicted");
             other.replication_factor = 1;
             other.properties.insert("retention.ms".into(), "5".into());
             let differences = wanted.differences(&other);

@@ -60,6 +60,12 @@ CREATE TABLE message_ids (
 -- smaller, until rows of today fill the places of those that went.
 CREATE INDEX message_ids_by_age ON message_ids (stored_ms);
 
+-- When a node last began to apply retention, by the database's clock: one does it for all. A single row.
+CREATE TABLE retention (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    begun_ms bigint NOT NULL
+);
+
 -- Stores a batch, in one trip: no process that stops can leave a transaction open, and its locks with it.
 -- A function, since its statements follow each other: each sees what was committed before it began. In one statement
 -- all parts would look at the moment before the partition's lock was had, and a batch that is sent again while its

@@ -1,9 +1,10 @@
 -- One row a partition of the events log: who may write, where it goes on, and the numbering of its destinations.
 CREATE TABLE partitions (
     id INTEGER PRIMARY KEY,
-    log TEXT NOT NULL,
     topic TEXT NOT NULL,
     number INTEGER NOT NULL,
+    -- Which incarnation of the log. Not part of the key: a partition has one, and another is accepted or refused.
+    log TEXT NOT NULL,
     -- None until the partition is claimed.
     owner BLOB,
     -- The offset after the last record that was stored or passed over.
@@ -13,7 +14,7 @@ CREATE TABLE partitions (
     -- Key and Kafka timestamp of record `next - 1`, by which a log that was made anew is told from the old one.
     mark_key BLOB,
     mark_timestamp_ms INTEGER,
-    UNIQUE (log, topic, number)
+    UNIQUE (topic, number)
 ) STRICT;
 
 -- The counter of each destination. It outlives the messages, so that no sequence is ever given twice.
@@ -48,8 +49,7 @@ CREATE TABLE message_ids (
     sequence INTEGER NOT NULL,
     partition INTEGER NOT NULL,
     record_offset INTEGER NOT NULL,
-    stored_ms INTEGER NOT NULL,
-    destination INTEGER NOT NULL
+    stored_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX message_ids_by_age ON message_ids (stored_ms);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use footfall::message::{Destination, Message, Position, UserName, new_id};
@@ -10,6 +11,8 @@ use footfall::store::{Append, Appended, Keep, Kept, PageLimit, StoreError};
 use uuid::Uuid;
 
 use super::{Home, Writer, many, message, message_with, sequences, topic};
+
+const HOUR: Duration = Duration::from_hours(1);
 
 pub(crate) async fn the_head_outlives_the_messages(home: &impl Home) {
     let mut log = Writer::claim(&home.open().await, 0).await;
@@ -109,12 +112,20 @@ pub(crate) async fn ids_are_known_however_short_messages_are_kept(home: &impl Ho
         log.append(batch).await;
     }
     assert_eq!(log.store.trim(a.clone(), Keep { count: Some(0), not_before_ms: None }).await.unwrap(), 1_500);
-    assert_eq!(log.store.forget_ids(1_000).await.unwrap(), 0, "the store's own clock counts, not the message's");
+    assert_eq!(log.store.forget_ids(HOUR).await.unwrap(), 0, "they were stored now, whenever the messages were sent");
     assert_eq!(log.append(&sent[..2]).await, [log.known(1), log.known(2)], "the message is gone, its id is not");
-    assert_eq!(log.store.forget_ids(u64::MAX).await.unwrap(), 1_500);
+    assert_eq!(log.store.forget_ids(Duration::ZERO).await.unwrap(), 1_500);
     assert_eq!(log.append(&sent[..2]).await, [log.stored(1_501), log.stored(1_502)], "the window is over");
     let first = Append { messages: vec![(2, Arc::clone(&sent[2]))], end: 3, ..log.batch(&[]) };
     assert_eq!(log.store.append(first).await.unwrap(), [Appended::PassedOver], "read again after the window");
+}
+
+pub(crate) async fn retention_is_told_the_time(home: &impl Home) {
+    let store = home.open().await;
+    let now_ms = store.retention_turn(HOUR).await.unwrap().unwrap();
+    let here = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    assert!(here.abs_diff(now_ms.into()) < HOUR.as_millis(), "{now_ms} in the store, {here} here");
+    assert!(store.retention_turn(Duration::ZERO).await.unwrap().unwrap() >= now_ms, "whoever asks for no distance has his turn");
 }
 
 pub(crate) async fn destinations_are_listed_in_order(home: &impl Home) {

@@ -47,6 +47,7 @@ macro_rules! store_contract {
             trimming_by_age_leaves_no_hole
             trimming_many_removes_them_all
             ids_are_known_however_short_messages_are_kept
+            retention_is_told_the_time
             eight_partitions_write_at_once
             everything_is_there_when_opened_again
             an_epoch_is_there_before_the_first_claim

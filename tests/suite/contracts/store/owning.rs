@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use footfall::store::{Append, Keep, Kept, PageLimit, PartitionKey, StoreError};
 
@@ -114,7 +115,7 @@ pub(crate) async fn a_closed_store_says_so(home: &impl Home) {
     assert!(matches!(store.kept(partition(0), a.clone()).await, Err(StoreError::Closed)));
     assert!(matches!(store.page(partition(0), a.clone(), 0, 9, PageLimit::REPLAY).await, Err(StoreError::Closed)));
     assert!(matches!(store.trim(a.clone(), Keep { count: Some(0), not_before_ms: None }).await, Err(StoreError::Closed)));
-    assert!(matches!(store.forget_ids(0).await, Err(StoreError::Closed)));
+    assert!(matches!(store.forget_ids(Duration::ZERO).await, Err(StoreError::Closed)));
     assert!(matches!(store.check().await, Err(StoreError::Closed)));
     let again = Writer::claim(&home.open().await, 0).await;
     let heads = HashMap::from([(true, 101), (false, 1)]);
