@@ -29,8 +29,8 @@ impl Load {
     }
 
     /// Half of what senders make in this time: with less a row proves little.
-    pub(super) fn half(self, time: Duration) -> usize {
-        let half = f64::from(self.rate) * time.as_secs_f64() / 2.0;
+    pub(super) fn half(self, time: &Range<Duration>) -> usize {
+        let half = f64::from(self.rate) * time.end.saturating_sub(time.start).as_secs_f64() / 2.0;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousands")]
         let half = half as usize;
         half

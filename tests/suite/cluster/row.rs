@@ -143,7 +143,7 @@ impl Row {
     /// The load goes on to its end, clients finish what is open, and the checker judges.
     pub(super) async fn finish(mut self) -> Finished {
         self.until(self.times.end).await;
-        let ended = self.clock();
+        let times = self.answered_until(self.clock());
         self.crowd.finish_sending(PATIENCE).await;
         self.world.until_stored().await;
         // What Kafka's own tools show.
@@ -151,33 +151,31 @@ impl Row {
         let prefix = self.prefix();
         let due = Arc::new(self.world.rows.read(&prefix).await.heads);
         let logs = self.crowd.finish_reading(due.clone(), PATIENCE).await;
-        self.load(&logs, ended);
-        self.health();
+        self.figures.at_least("sent and receipted", times.iter().map(|time| self.load.half(time)).sum(), receipted(&logs, &times));
+        health(&mut self.figures, &self.world, &self.logs);
         let database = Database { kept: self.kept, ..self.world.rows.read(&prefix).await };
         let run = Run { logs, due, database };
         let verdict = check(&run);
         Finished { world: self.world, figures: self.figures, seed: self.seed, load: self.load, run, verdict }
     }
 
-    /// There was a load.
-    fn load(&mut self, logs: &[Log], ended: Duration) {
-        let times = match self.outage.clone() {
-            Some(outage) => vec![self.began..outage.start, outage.end..ended],
-            None => vec![self.began..ended],
-        };
-        let least = times.iter().map(|time| self.load.half(time.end.saturating_sub(time.start))).sum();
-        self.figures.at_least("sent and receipted", least, receipted(logs, &times));
-    }
-
-    /// Nobody went who was not put out, and nobody panicked.
-    fn health(&mut self) {
-        for (server, status) in self.world.cluster.ended() {
-            self.figures.wrong(format!("{} ended by itself, with {status}", server.name()));
+    /// When SENDs could be answered.
+    fn answered_until(&self, end: Duration) -> Vec<Range<Duration>> {
+        match &self.outage {
+            Some(outage) => vec![self.began..outage.start, outage.end..end],
+            None => vec![self.began..end],
         }
-        for (node, from) in self.world.cluster.nodes().iter().zip(&self.logs) {
-            if words::has_panic(&words::text_since(node, *from)) {
-                self.figures.wrong(format!("{} panicked; its log ends\n{}", node.name(), node.last_lines()));
-            }
+    }
+}
+
+/// Nobody went who was not put out, and nobody panicked.
+fn health(figures: &mut Figures, world: &World, logs: &[u64]) {
+    for (server, status) in world.cluster.ended() {
+        figures.wrong(format!("{} ended by itself, with {status}", server.name()));
+    }
+    for (node, from) in world.cluster.nodes().iter().zip(logs) {
+        if words::has_panic(&words::text_since(node, *from)) {
+            figures.wrong(format!("{} panicked; its log ends\n{}", node.name(), node.last_lines()));
         }
     }
 }
