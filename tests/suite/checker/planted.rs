@@ -1,7 +1,7 @@
 //! Judges the checker: whatever is planted in the journals of a good run over several nodes must be found, and a good
 //! run is good.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,16 +20,24 @@ const NODES: usize = 3;
 struct Writer {
     log: Log,
     at: Duration,
+    /// What waits for its receipt.
+    open: Vec<Uuid>,
 }
 
 impl Writer {
     fn new(client: String) -> Self {
-        Self { log: Log { client, entries: Vec::new() }, at: Duration::ZERO }
+        Self { log: Log { client, entries: Vec::new() }, at: Duration::ZERO, open: Vec::new() }
     }
 
     fn write(&mut self, what: What) {
         self.at += Duration::from_millis(1);
         self.log.entries.push(Entry { at: self.at, what });
+    }
+
+    fn receipts(&mut self) {
+        for id in std::mem::take(&mut self.open) {
+            self.write(What::Receipted { id });
+        }
     }
 
     fn moves(&mut self, random: &mut Random) {
@@ -66,7 +74,10 @@ fn good_run(random: &mut Random) -> Run {
     }
     run.database.heads.clone_from(&heads);
     run.due = Arc::new(heads);
-    run.logs.extend(senders.into_iter().map(|sender| sender.log));
+    for mut sender in senders {
+        sender.receipts();
+        run.logs.push(sender.log);
+    }
     run
 }
 
@@ -82,12 +93,16 @@ fn messages(random: &mut Random, senders: &mut [Writer], destination: &Name) -> 
             rows.push(Row { sequence: rows.len() as u64 + 1, id });
         }
         if random.once_in(20) {
+            sender.receipts();
             sender.write(What::Error { code: "unknown".to_owned(), id: Some(id) });
             sender.moves(random);
             sender.write(What::Sent { destination: destination.clone(), id });
         }
         if receipted {
-            sender.write(What::Receipted { id });
+            sender.open.push(id);
+        }
+        if random.once_in(3) {
+            sender.receipts();
         }
     }
     rows
@@ -138,8 +153,8 @@ fn deliveries(run: &Run, random: &mut Random) -> (usize, Vec<usize>) {
     readers[random.index(readers.len())].clone()
 }
 
-/// One thing that must never happen; what it is called.
-fn plant(run: &mut Run, random: &mut Random) -> &'static str {
+/// One thing that must never happen: what it is called, and the rules of which it breaks one.
+fn plant(run: &mut Run, random: &mut Random) -> (&'static str, &'static [&'static str]) {
     let (reader, places) = deliveries(run, random);
     let which = random.index(places.len() - 1);
     let (delivery, following) = (places[which], places[which + 1]);
@@ -147,80 +162,103 @@ fn plant(run: &mut Run, random: &mut Random) -> &'static str {
     let rows = run.database.rows.get_mut(&destination).unwrap();
     let row = random.index(rows.len() - 1);
     let entries = &mut run.logs[reader].entries;
-    match random.below(14) {
+    match random.below(16) {
         0 => {
             rows.remove(row);
-            "a row dropped"
+            ("a row dropped", &["C2"])
         }
         1 => {
             // With its number closed up, as if it had never been.
             rows.pop();
             run.database.heads.get_mut(&destination).unwrap().sequence -= 1;
-            "the last row dropped, and its number"
+            // Somebody read it before.
+            ("the last row dropped, and its number", &["C4"])
         }
         2 => {
-            entries.remove(delivery);
-            "a delivery dropped"
+            // Who is told that its position is lost can't know what it did not get before.
+            let told = |entry: &Entry| matches!(entry.what, What::Subscribed { recovered: Some(false), .. });
+            let is_last = entries[delivery..following].iter().any(told);
+            entries.remove(if is_last { following } else { delivery });
+            ("a delivery dropped", &["C3"])
         }
         3 => {
             entries.remove(*places.last().unwrap());
-            "the last delivery dropped"
+            ("the last delivery dropped", &["C3"])
         }
         4 => {
             let (one, other) = (entries[delivery].what.clone(), entries[following].what.clone());
             (entries[delivery].what, entries[following].what) = (other, one);
-            "two deliveries swapped"
+            ("two deliveries swapped", &["C3"])
         }
         5 => {
             let ids = (rows[row].id, rows[row + 1].id);
             (rows[row + 1].id, rows[row].id) = ids;
-            "two rows swapped"
+            ("two rows swapped", &["C4"])
         }
         6 => {
             let again = entries[delivery].clone();
             let later = delivery + 1 + random.index(entries.len() - delivery);
             entries.insert(later, again);
-            "a delivery doubled"
+            ("a delivery doubled", &["C3"])
         }
         7 => {
             let id = rows[row].id;
             append(run, &destination, id);
-            "an id stored twice and delivered twice"
+            ("an id stored twice and delivered twice", &["C1", "C7"])
         }
         8 => {
             append(run, &destination, Uuid::from_u128(u128::from(random.next())));
-            "a message that nobody sent"
+            ("a message that nobody sent", &["C6"])
         }
         9 => {
             let What::Received { id, .. } = &mut entries[delivery].what else { unreachable!() };
             *id = Uuid::from_u128(u128::from(random.next()));
-            "a delivery with another id"
+            ("a delivery with another id", &["C4"])
         }
         10 => {
             let What::Received { destination, .. } = &mut entries[delivery].what else { unreachable!() };
             *destination = "/topic/elsewhere".into();
-            "a delivery of another destination"
+            ("a delivery of another destination", &["C6"])
         }
         11 => {
             let What::Received { position, .. } = &mut entries[delivery].what else { unreachable!() };
             position.epoch = Epoch(!position.epoch.0);
-            "another numbering that nobody was told of"
+            ("another numbering that nobody was told of", &["C3"])
         }
         12 => {
             // A node that says "all of it" and leaves out what was missed while the client moved.
             let What::Received { destination, position, .. } = entries[delivery].what.clone() else { unreachable!() };
             let after = Some(Position { sequence: position.sequence - 1, ..position });
             entries[delivery].what = What::Subscribed { destination, after, recovered: Some(true), position };
-            "a resume that lost a message"
+            ("a resume that lost a message", &["C3"])
+        }
+        13 => {
+            run.database.rows.remove(&destination);
+            ("all rows of a destination dropped", &["C2"])
+        }
+        14 => {
+            swap_receipts(run, random);
+            ("two receipts swapped", &["C5"])
         }
         _ => {
-            let (log, one, other) = swappable(run, random);
-            let entries = &mut run.logs[log].entries;
-            let (earlier, later) = (entries[one].what.clone(), entries[other].what.clone());
-            (entries[one].what, entries[other].what) = (later, earlier);
-            "two receipts swapped"
+            // As if the earlier of the two had been for somewhere else, where nothing is numbered.
+            let id = swap_receipts(run, random);
+            for rows in run.database.rows.values_mut() {
+                rows.retain(|row| row.id != id);
+            }
+            ("two receipts swapped, of which one has no row to compare", &["C5"])
         }
     }
+}
+
+/// Answers whose receipt came too late.
+fn swap_receipts(run: &mut Run, random: &mut Random) -> Uuid {
+    let (log, one, other) = swappable(run, random);
+    let entries = &mut run.logs[log].entries;
+    let (earlier, later) = (entries[one].what.clone(), entries[other].what.clone());
+    let What::Receipted { id } = earlier else { unreachable!() };
+    (entries[one].what, entries[other].what) = (later, earlier);
+    id
 }
 
 /// Stores and delivers this id once more, as the newest message.
@@ -237,27 +275,14 @@ fn append(run: &mut Run, destination: &str, id: Uuid) {
     }
 }
 
-/// Two receipts of one connection and one destination, whose messages had not gone out on an earlier connection.
+/// Two receipts of one connection, one right after the other.
 fn swappable(run: &Run, random: &mut Random) -> (usize, usize, usize) {
-    let mut pairs = Vec::new();
-    for (number, log) in run.logs.iter().enumerate() {
-        let mut last: HashMap<&str, usize> = HashMap::new();
-        let mut attempts: HashMap<Uuid, (usize, &str)> = HashMap::new();
-        for (place, entry) in log.entries.iter().enumerate() {
-            match &entry.what {
-                What::Connected { .. } => last.clear(),
-                What::Sent { destination, id } => {
-                    attempts.entry(*id).or_insert((0, &**destination)).0 += 1;
-                }
-                What::Receipted { id } if attempts[id].0 == 1 => {
-                    if let Some(before) = last.insert(attempts[id].1, place) {
-                        pairs.push((number, before, place));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
+    let is_receipt = |entry: &Entry| matches!(entry.what, What::Receipted { .. });
+    let pairs = run.logs.iter().enumerate().flat_map(|(number, log)| {
+        let pairs = log.entries.windows(2).enumerate().filter(|(_, pair)| pair.iter().all(is_receipt));
+        pairs.map(move |(place, _)| (number, place, place + 1))
+    });
+    let pairs: Vec<_> = pairs.collect();
     pairs[random.index(pairs.len())]
 }
 
@@ -279,9 +304,10 @@ fn every_drop_swap_and_double_is_found() {
     for seed in 0..PLANTS {
         let mut random = Random::new(seed);
         let mut run = good_run(&mut random);
-        let planted = plant(&mut run, &mut random);
+        let (planted, rules) = plant(&mut run, &mut random);
         let Verdict { violations, .. } = check(&run);
-        assert!(!violations.is_empty(), "seed {seed}: {planted} was not found");
+        let found: BTreeSet<_> = violations.iter().map(|violation| violation.rule).collect();
+        assert!(rules.iter().any(|rule| found.contains(rule)), "seed {seed}: {planted} breaks one of {rules:?}, and {found:?} was found");
     }
 }
 

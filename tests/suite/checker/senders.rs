@@ -34,7 +34,8 @@ impl Judge<'_> {
         }
     }
 
-    /// C5, connection by connection.
+    /// C5, connection by connection: receipts have the order of the SENDs, whatever their destinations, and those of one
+    /// destination the order of its sequences.
     fn receipts(&mut self, log: &Log) {
         let mut connection = Connection::default();
         let mut before: HashSet<Uuid> = HashSet::new();
@@ -46,12 +47,21 @@ impl Judge<'_> {
                     connection = Connection::default();
                 }
                 What::Sent { id, .. } => {
-                    connection.sent.insert(*id, entry.at);
+                    let number = connection.sent.len();
+                    connection.sent.insert(*id, Attempt { at: entry.at, number });
                     sends = true;
                 }
                 What::Receipted { id } => {
                     self.answered(&connection, id, entry.at);
                     receipts = true;
+                    match connection.sent.get(id).map(|attempt| attempt.number) {
+                        None => self.broken("C5", format!("{} had a receipt of {id} on a connection that did not send it", log.client)),
+                        Some(number) if number < connection.receipts => {
+                            let what = format!("{} had the receipt of its SEND {number} after that of a later one", log.client);
+                            self.broken("C5", what);
+                        }
+                        Some(number) => connection.receipts = number + 1,
+                    }
                     let Some(&(destination, sequence)) = self.copies.get(id).and_then(|copies| copies.first()) else { continue };
                     let last = connection.last.entry(destination.to_owned()).or_default();
                     // What an earlier connection had sent may have been stored then, and only its RECEIPT is of now.
@@ -70,17 +80,26 @@ impl Judge<'_> {
     }
 
     fn answered(&mut self, connection: &Connection, id: &Uuid, at: Duration) {
-        if let Some(sent) = connection.sent.get(id) {
+        if let Some(attempt) = connection.sent.get(id) {
             let slowest = &mut self.verdict.totals.slowest_answer;
-            *slowest = at.saturating_sub(*sent).max(*slowest);
+            *slowest = at.saturating_sub(attempt.at).max(*slowest);
         }
     }
 }
 
 #[derive(Default)]
 struct Connection {
-    /// What went out on it, and when.
-    sent: HashMap<Uuid, Duration>,
+    /// What went out on it.
+    sent: HashMap<Uuid, Attempt>,
+    /// No SEND before this one may have its RECEIPT now.
+    receipts: usize,
     /// The highest sequence with a receipt, by destination.
     last: HashMap<String, u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    at: Duration,
+    /// Of all on its connection.
+    number: usize,
 }

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::row::{Load, Row};
-use super::world::{World, hurt};
+use super::world::{World, hurt, kill};
 
 pub(super) async fn row(world: Arc<World>) {
     let mut row = Row::begin(&world, "F7", Load::STANDARD).await;
     let broker = world.cluster.kafka().node(1).unwrap();
     row.until_fault().await;
-    hurt(|| broker.kill());
+    kill(broker);
+    let killed = row.clock();
     row.until_heal().await;
     hurt(|| broker.start());
     let ready = row.clock();
+    row.had_outage(killed..ready);
 
     let mut finished = row.finish().await;
     finished.caught_up(Duration::from_secs(20), ready);

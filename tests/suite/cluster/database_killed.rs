@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::broker::DEAD_LETTERS;
-use super::row::{Finished, Load, Row};
-use super::world::{World, hurt};
-use crate::driver::What;
+use super::load::receipted;
+use super::row::{Load, Row};
+use super::world::{World, hurt, kill};
 use crate::support::random::tier;
 
 pub(super) async fn f10(world: Arc<World>) {
@@ -26,7 +26,7 @@ async fn row(world: Arc<World>, name: &'static str, away: Duration, lag_0: Durat
     let mut row = Row::begin(&world, name, Load::STANDARD).await;
     row.until_fault().await;
     let before = (world.rows.owners().await, world.broker.members(), world.broker.end(DEAD_LETTERS));
-    hurt(|| world.cluster.postgres().kill());
+    kill(world.cluster.postgres());
     let killed = row.clock();
     tokio::time::sleep(away).await;
     hurt(|| world.cluster.postgres().start());
@@ -38,13 +38,10 @@ async fn row(world: Arc<World>, name: &'static str, away: Duration, lag_0: Durat
     // A member that was put out comes back under another id, and a partition that moved has another owner.
     finished.figures.count("rebalances", 0, usize::from(after.1 != before.1) + usize::from(after.0 != before.0));
     finished.figures.count("dead letters", 0, after.2 - before.2);
-    finished.figures.count("RECEIPTs go on", true, receipts(&finished, killed, ready) > 0);
-    finished.clean();
-}
-
-/// How many were granted while the database was away, but for what was under way.
-fn receipts(finished: &Finished, killed: Duration, ready: Duration) -> usize {
+    // But for what was under way.
     let away = killed + Duration::from_secs(2)..ready;
-    let entries = finished.run.logs.iter().flat_map(|log| &log.entries);
-    entries.filter(|entry| matches!(entry.what, What::Receipted { .. }) && away.contains(&entry.at)).count()
+    let least = finished.load.half(&away);
+    let receipted = receipted(&finished.run.logs, &[away]);
+    finished.figures.at_least("RECEIPTs go on", least, receipted);
+    finished.clean();
 }

@@ -30,6 +30,23 @@ impl Figures {
         }
     }
 
+    /// Wished for in `target`, and over at `limit`, which follows from a setting and not from how fast a machine is.
+    pub(super) fn within(&mut self, what: &str, target: Duration, limit: Duration, measured: Duration) {
+        let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+        self.line(what, &format!("<= {}, {} at most", seconds(target), seconds(limit)), &seconds(measured));
+        if measured > limit {
+            self.missed.push(format!("{what} took {measured:?}, and {limit:?} is the end"));
+        }
+    }
+
+    /// At least so many.
+    pub(super) fn at_least(&mut self, what: &str, target: usize, measured: usize) {
+        self.line(what, &format!(">= {target}"), &measured.to_string());
+        if measured < target {
+            self.missed.push(format!("{what}: {measured}, and {target} is the least"));
+        }
+    }
+
     /// At most so many times something.
     pub(super) fn ratio(&mut self, what: &str, target: f64, measured: f64) {
         self.line(what, &format!("<= {target}"), &format!("{measured:.1}"));
@@ -49,6 +66,11 @@ impl Figures {
     /// Nothing is asked for.
     pub(super) fn note(&self, what: &str, measured: impl Display) {
         self.line(what, "", &measured.to_string());
+    }
+
+    /// What nothing excuses.
+    pub(super) fn wrong(&mut self, what: String) {
+        self.missed.push(what);
     }
 
     /// Panics with all that was missed.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::broker::GROUP;
 use super::row::{Load, Row};
-use super::world::{World, hurt};
+use super::world::{World, hurt, stop};
 
 const LOAD: Load = Load { subscribers: 12, channels: 12, senders: 4, rate: 100 };
 const PARTITIONS: usize = 12;
@@ -21,7 +21,7 @@ pub(super) async fn row(world: Arc<World>) {
     assert_eq!(all.keys().filter(|group| group.starts_with("footfall-broadcast-")).count(), nodes, "{all:?}");
     assert_eq!(all.len(), nodes + 1, "{all:?}");
 
-    hurt(|| world.node(1).stop());
+    stop(world.node(1));
     let left = groups(&world);
     assert_eq!(left.len(), nodes, "the group of a node that ended is gone: {left:?}");
     hurt(|| world.node(1).start());

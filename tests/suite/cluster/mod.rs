@@ -6,8 +6,10 @@ mod broker;
 mod broker_killed;
 mod calm;
 mod database_killed;
+mod fencing;
 mod figures;
 mod groups;
+mod load;
 mod node_killed;
 mod poison;
 mod rebalances;
@@ -18,6 +20,7 @@ mod rows;
 mod starting;
 mod stopped;
 mod together;
+mod words;
 mod world;
 
 use std::pin::Pin;
@@ -26,11 +29,13 @@ use std::time::Duration;
 
 use tokio::task::block_in_place;
 
-use crate::support::random::{chosen, seed, tier};
+use crate::support::random::{rows, seed, tier};
 use world::World;
 
 /// For clients that must get somewhere.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// The nodes' default. Whoever did not show signs of life for so long has lost its partitions.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(8);
 /// In the second tier, so that F11 does not take minutes.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(20);
 
@@ -59,14 +64,12 @@ const ROWS: [Row; 12] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_nodes_keep_their_word_while_parts_fail() {
     let tier = tier();
+    let chosen = chosen(rows().as_deref(), tier).unwrap();
     let poll = format!("{}s", MAX_POLL_INTERVAL.as_secs());
     let environment: &[(&str, &str)] = if tier >= 2 { &[("FOOTFALL_BUS__KAFKA__MAX_POLL_INTERVAL", &poll)] } else { &[] };
     let world = Arc::new(World::start(seed(), environment));
     let mut failed = Vec::new();
-    for (name, first_tier, play) in ROWS {
-        if tier < first_tier || !chosen(name) {
-            continue;
-        }
+    for (name, _, play) in chosen {
         world.mend();
         #[expect(clippy::disallowed_methods, reason = "a row that panics does not end the others")]
         if tokio::spawn(play(world.clone())).await.is_err() {
@@ -76,4 +79,32 @@ async fn real_nodes_keep_their_word_while_parts_fail() {
     let stopped = block_in_place(|| world.cluster.stop());
     assert!(failed.is_empty(), "rows that failed: {failed:?}, seed {}", world.seed);
     stopped.unwrap();
+}
+
+/// The rows that are named, or all of this tier. A name that is none would look like a row that passes.
+fn chosen(named: Option<&str>, tier: u32) -> Result<Vec<Row>, String> {
+    let Some(named) = named else { return Ok(ROWS.into_iter().filter(|(_, first, _)| *first <= tier).collect()) };
+    let named: Vec<_> = named.split(',').collect();
+    for name in &named {
+        match ROWS.iter().find(|(row, _, _)| row == name) {
+            None => return Err(format!("there is no row {name:?}, only {:?}", ROWS.map(|(row, _, _)| row))),
+            Some((_, first, _)) if *first > tier => return Err(format!("{name} is of FOOTFALL_TIER={first}")),
+            Some(_) => {}
+        }
+    }
+    Ok(ROWS.into_iter().filter(|(row, _, _)| named.contains(row)).collect())
+}
+
+#[test]
+fn rows_are_chosen_by_their_names() {
+    let names = |named, tier| chosen(named, tier).map(|rows| rows.into_iter().map(|(name, _, _)| name).collect::<Vec<_>>());
+    assert_eq!(names(None, 1).unwrap(), ["together", "groups", "F2", "F7", "F10", "F19", "F21"]);
+    assert_eq!(names(None, 2).unwrap().len(), ROWS.len());
+    assert_eq!(names(Some("F12,F2"), 2).unwrap(), ["F2", "F12"]);
+    for (named, tier, said) in
+        [("F99", 2, "no row \"F99\""), ("F2,f10", 2, "no row \"f10\""), ("", 1, "no row \"\""), ("F3", 1, "F3 is of")]
+    {
+        let error = names(Some(named), tier).unwrap_err();
+        assert!(error.contains(said), "{named}: {error}");
+    }
 }

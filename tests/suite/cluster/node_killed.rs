@@ -4,19 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::row::{Load, Row};
-use super::world::{World, hurt};
+use super::world::{World, hurt, kill};
 
 pub(super) async fn row(world: Arc<World>) {
     let mut row = Row::begin(&world, "F2", Load::STANDARD).await;
     let node = row.some_node();
     row.until_fault().await;
-    hurt(|| world.node(node).kill());
+    let (partitions, before) = (world.partitions(node).await, world.rows.owners().await);
+    kill(world.node(node));
     let killed = row.clock();
+    row.owned_again(&partitions, &before).await;
     row.until_heal().await;
     hurt(|| world.node(node).start());
 
     let mut finished = row.finish().await;
-    finished.stalled("owned again", Duration::from_secs(12));
+    finished.stalled("a stall", Duration::from_secs(12));
     finished.caught_up(Duration::from_secs(20), killed);
     finished.clean();
 }

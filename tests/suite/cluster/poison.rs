@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rdkafka::Message;
 use rdkafka::message::Headers;
+use rdkafka::producer::future_producer::Delivery;
 use tokio::time::interval;
 use uuid::Uuid;
 
@@ -33,9 +34,10 @@ pub(super) async fn row(world: Arc<World>) {
     journal.write(What::Sent { destination: channel.as_str().into(), id: id(channel.as_str(), "0") });
     let partition = world.broker.write(EVENTS, &message(channel.as_str(), "0")).await;
     let poison = poison(channel.as_str(), partition);
+    let mut written = Vec::new();
 
     row.until_fault().await;
-    for record in poison.iter().chain([&no_position(channel.as_str())]) {
+    for record in poison.iter().map(|(record, _)| record).chain([&no_position(channel.as_str())]) {
         world.broker.write(BROADCAST, record).await;
     }
     let mut poison = poison.into_iter().chain([no_text(channel.as_str())]);
@@ -45,42 +47,55 @@ pub(super) async fn row(world: Arc<World>) {
         let mut under_way = Vec::new();
         for number in first..GOOD.min(first + AT_ONCE) {
             if number % (GOOD / 11) == 0 {
-                under_way.extend(poison.next().map(|record| (None, world.broker.begin(EVENTS, &record))));
+                under_way.extend(poison.next().map(|(record, reason)| (Record::Poison(reason), world.broker.begin(EVENTS, &record))));
             }
             let channel = row.channels[row.random.index(row.channels.len())].as_str();
             let id = id(channel, &number.to_string());
             good.insert(id);
             journal.write(What::Sent { destination: channel.into(), id });
-            under_way.push((Some(id), world.broker.begin(EVENTS, &message(channel, &number.to_string()))));
+            under_way.push((Record::Good(id), world.broker.begin(EVENTS, &message(channel, &number.to_string()))));
         }
-        for (id, written) in under_way {
-            written.await.unwrap().unwrap();
-            if let Some(id) = id {
-                journal.write(What::Receipted { id });
+        for (record, delivery) in under_way {
+            let Delivery { partition, offset, .. } = delivery.await.unwrap().unwrap();
+            match record {
+                Record::Good(id) => journal.write(What::Receipted { id }),
+                Record::Poison(reason) => written.push((partition, offset, reason)),
             }
         }
     }
-    assert_eq!(poison.count(), 0, "all of them were written");
-    let written = row.clock();
+    assert_eq!((poison.count(), written.len()), (0, 10), "all of them were written");
+    let since = row.clock();
 
     let mut finished = row.finish().await;
     let stored = finished.run.database.rows.values().flatten().filter(|row| good.contains(&row.id)).count();
     finished.figures.count("stored", GOOD, stored);
     finished.figures.count("dead letters", 10, world.broker.end(DEAD_LETTERS) - before);
-    finished.caught_up(Duration::from_secs(5), written);
-    for told in world.broker.read(DEAD_LETTERS, |record| record.headers().map(told).unwrap_or_default()) {
-        assert!(told.len() == TOLD.len() && told.iter().all(|value| !value.is_empty()), "of {TOLD:?} a dead letter has {told:?}");
+    finished.caught_up(Duration::from_secs(5), since);
+    let letters = world.broker.read(DEAD_LETTERS, |record| record.headers().map(told).unwrap_or_default());
+    for (partition, offset, reason) in written {
+        let place = [EVENTS, &partition.to_string(), &offset.to_string()];
+        let reasons: Vec<_> = letters.iter().filter(|told| told[1..] == place).map(|told| told[0].as_str()).collect();
+        if !matches!(reasons[..], [one] if one.contains(reason)) {
+            finished.figures.wrong(format!("of {place:?} one dead letter is to say {reason:?}, and there are {reasons:?}"));
+        }
     }
     finished.clean();
 }
 
-fn told(headers: &impl Headers) -> Vec<String> {
-    let value = |name: &&str| headers.iter().find(|header| header.key == *name).and_then(|header| header.value);
-    TOLD.iter().map(|name| String::from_utf8_lossy(value(name).unwrap_or_default()).into_owned()).collect()
+/// What was written, and not yet acknowledged.
+enum Record {
+    Good(Uuid),
+    /// A word of why nobody can store it.
+    Poison(&'static str),
+}
+
+fn told(headers: &impl Headers) -> [String; 4] {
+    let value = |name| headers.iter().find(|header| header.key == name).and_then(|header| header.value);
+    TOLD.map(|name| String::from_utf8_lossy(value(name).unwrap_or_default()).into_owned())
 }
 
 /// As any service can write it: CloudEvents in binary mode.
-fn message(channel: &str, id: &str) -> Foreign {
+pub(super) fn message(channel: &str, id: &str) -> Foreign {
     let headers = [
         ("content-type", "text/plain"),
         ("ce_specversion", "1.0"),
@@ -94,7 +109,7 @@ fn message(channel: &str, id: &str) -> Foreign {
 }
 
 /// The id under which such a record is stored, as the wire has it: the same for the same source, destination and id.
-fn id(channel: &str, id: &str) -> Uuid {
+pub(super) fn id(channel: &str, id: &str) -> Uuid {
     let foreign = Uuid::from_u128(0x8e1f_27b4_6c0a_4d53_b5d2_91e4_3a7f_c08d);
     Uuid::new_v5(&foreign, format!("{}:{SOURCE}{}:{channel}{id}", SOURCE.len(), channel.len()).as_bytes())
 }
@@ -107,25 +122,25 @@ fn with(channel: &str, name: &'static str, value: Option<&[u8]>) -> Foreign {
     record
 }
 
-/// Nine that are no records of footfall's on either topic. This channel's records go to this partition.
-fn poison(channel: &str, partition: i32) -> [Foreign; 9] {
+/// Nine that are no records of footfall's on either topic, and a word of why. This channel's records go to this partition.
+fn poison(channel: &str, partition: i32) -> [(Foreign, &'static str); 9] {
     let good = message(channel, "poison");
     [
-        Foreign { headers: Vec::new(), body: vec![0xFF, 0, 0xFF], ..good.clone() },
-        with(channel, "ce_specversion", Some(b"9.9")),
-        with(channel, "ce_type", Some(b"footfall.message.v9")),
-        with(channel, "ce_id", None),
-        with(channel, "ce_subject", Some(b"/topic/rooms.another")),
-        with(channel, "ce_sender", Some(b"\xC3\x28")),
-        Foreign { partition: Some((partition + 1) % 12), ..good.clone() },
-        Foreign { key: None, ..good.clone() },
-        Foreign { key: Some(b"no destination".to_vec()), ..good },
+        (Foreign { headers: Vec::new(), body: vec![0xFF, 0, 0xFF], ..good.clone() }, "no header ce_specversion"),
+        (with(channel, "ce_specversion", Some(b"9.9")), "ce_specversion with the value 1.0"),
+        (with(channel, "ce_type", Some(b"footfall.message.v9")), "ce_type is of a version"),
+        (with(channel, "ce_id", None), "no ce_id"),
+        (with(channel, "ce_subject", Some(b"/topic/rooms.another")), "ce_subject is not its key"),
+        (with(channel, "ce_sender", Some(b"\xC3\x28")), "ce_sender is no UTF-8"),
+        (Foreign { partition: Some((partition + 1) % 12), ..good.clone() }, "lies in partition"),
+        (Foreign { key: None, ..good.clone() }, "no key"),
+        (Foreign { key: Some(b"no destination".to_vec()), ..good }, "key is no destination"),
     ]
 }
 
 /// The tenth on the events topic: it can be read, and PostgreSQL has no NUL in a text.
-fn no_text(channel: &str) -> Foreign {
-    with(channel, "content-type", Some(b"text/\0plain"))
+fn no_text(channel: &str) -> (Foreign, &'static str) {
+    (with(channel, "content-type", Some(b"text/\0plain")), "NUL")
 }
 
 /// The tenth on the broadcast topic: as of a node, and with a sequence that is no number.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::row::{Load, Row};
-use super::world::{World, hurt};
+use super::world::{World, hurt, stop};
 
 const EVERY: Duration = Duration::from_secs(5);
 const FOR: Duration = Duration::from_mins(1);
@@ -12,14 +12,15 @@ const FOR: Duration = Duration::from_mins(1);
 pub(super) async fn row(world: Arc<World>) {
     let mut row = Row::begin(&world, "F20", Load::STANDARD).await;
     let node = row.some_node();
-    let mut moment = Duration::ZERO;
+    let (mut moment, mut runs) = (Duration::ZERO, true);
     while moment < FOR {
         row.until(moment).await;
-        if world.node(node).pid().is_some() {
-            hurt(|| world.node(node).stop());
+        if runs {
+            stop(world.node(node));
         } else {
             hurt(|| world.node(node).start());
         }
+        runs = !runs;
         moment += EVERY;
     }
     // An even number of times: it runs again.

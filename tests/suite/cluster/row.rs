@@ -1,7 +1,8 @@
 //! One row of the failure matrix: a load, a moment at which something breaks and one at which it is whole again, and a
 //! verdict over everything that clients and database saw meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,13 @@ use footfall::message::Destination;
 use tokio::time::sleep;
 
 use super::figures::Figures;
+pub(super) use super::load::Load;
+use super::load::receipted;
+use super::rows::Owners;
+use super::words;
 use super::world::World;
 use crate::checker::{Database, Run, Verdict, caught_up, check, stall};
-use crate::driver::{Crowd, Pace, Sending};
+use crate::driver::{Crowd, Log};
 use crate::support::random::{Random, tier};
 
 /// Between two attempts of a client to connect.
@@ -21,6 +26,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A delivery is late so long after the RECEIPT of its message. A calm, busy machine is faster.
 const LATE: Duration = Duration::from_secs(1);
 
+/// The failure matrix's, and what the setting allows: the group misses a member, and gives out what it had.
+const OWNED_AGAIN: (Duration, Duration) = (Duration::from_secs(12), Duration::from_secs(2 * super::SESSION_TIMEOUT.as_secs()));
 /// After the last record is stored.
 const COMMITTED: Duration = Duration::from_secs(5);
 
@@ -39,27 +46,6 @@ impl Times {
     }
 }
 
-/// Who sends and who listens, over all nodes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Load {
-    pub(super) subscribers: usize,
-    pub(super) channels: usize,
-    pub(super) senders: usize,
-    /// Messages a second, of all senders.
-    pub(super) rate: u32,
-}
-
-impl Load {
-    /// The failure matrix's.
-    pub(super) const STANDARD: Self = Self { subscribers: 300, channels: 30, senders: 20, rate: 200 };
-
-    fn sending(self) -> Sending {
-        let senders = u32::try_from(self.senders).expect("a crowd");
-        let pace = Pace::Every(Duration::from_secs(1) * senders / self.rate);
-        Sending { senders: self.senders, pace, gives_up_once_in: Some(40) }
-    }
-}
-
 pub(super) struct Row {
     pub(super) world: Arc<World>,
     pub(super) random: Random,
@@ -71,8 +57,13 @@ pub(super) struct Row {
     seed: u64,
     name: &'static str,
     times: Times,
+    load: Load,
     /// On the crowd's clock, when the load began.
     began: Duration,
+    /// On the same clock, when no SEND could be answered.
+    outage: Option<Range<Duration>>,
+    /// Where the nodes' logs ended.
+    logs: Vec<u64>,
 }
 
 impl Row {
@@ -87,6 +78,7 @@ impl Row {
         crowd.until_answered(load.subscribers, PATIENCE).await;
         crowd.send(&world.nodes(), load.sending());
         let (began, seed) = (crowd.clock(), world.seed);
+        let logs = world.cluster.nodes().iter().map(words::end).collect();
         let figures = Figures::new(name, seed);
         Self {
             world: world.clone(),
@@ -98,7 +90,10 @@ impl Row {
             seed,
             name,
             times: Times::of_this_tier(),
+            load,
             began,
+            outage: None,
+            logs,
         }
     }
 
@@ -122,6 +117,19 @@ impl Row {
         self.crowd.clock()
     }
 
+    /// Nobody could answer a SEND in this time, so nobody is asked to have done so.
+    pub(super) fn had_outage(&mut self, outage: Range<Duration>) {
+        self.outage = Some(outage);
+    }
+
+    /// The partitions of a node that went get new owners, though it did not give them back.
+    pub(super) async fn owned_again(&mut self, partitions: &BTreeSet<i32>, before: &Owners) {
+        match self.world.until_owned_anew(partitions, before, OWNED_AGAIN.1).await {
+            Ok(took) => self.figures.within("owned again", OWNED_AGAIN.0, OWNED_AGAIN.1, took),
+            Err(left) => self.figures.wrong(format!("after {:?} these are not owned again: {:?}", OWNED_AGAIN.1, left.keys())),
+        }
+    }
+
     /// One of the nodes.
     pub(super) fn some_node(&mut self) -> usize {
         1 + self.random.index(self.world.cluster.nodes().len())
@@ -135,6 +143,7 @@ impl Row {
     /// The load goes on to its end, clients finish what is open, and the checker judges.
     pub(super) async fn finish(mut self) -> Finished {
         self.until(self.times.end).await;
+        let times = self.answered_until(self.clock());
         self.crowd.finish_sending(PATIENCE).await;
         self.world.until_stored().await;
         // What Kafka's own tools show.
@@ -142,10 +151,32 @@ impl Row {
         let prefix = self.prefix();
         let due = Arc::new(self.world.rows.read(&prefix).await.heads);
         let logs = self.crowd.finish_reading(due.clone(), PATIENCE).await;
+        self.figures.at_least("sent and receipted", times.iter().map(|time| self.load.half(time)).sum(), receipted(&logs, &times));
+        health(&mut self.figures, &self.world, &self.logs);
         let database = Database { kept: self.kept, ..self.world.rows.read(&prefix).await };
         let run = Run { logs, due, database };
         let verdict = check(&run);
-        Finished { world: self.world, figures: self.figures, seed: self.seed, run, verdict }
+        Finished { world: self.world, figures: self.figures, seed: self.seed, load: self.load, run, verdict }
+    }
+
+    /// When SENDs could be answered.
+    fn answered_until(&self, end: Duration) -> Vec<Range<Duration>> {
+        match &self.outage {
+            Some(outage) => vec![self.began..outage.start, outage.end..end],
+            None => vec![self.began..end],
+        }
+    }
+}
+
+/// Nobody went who was not put out, and nobody panicked.
+fn health(figures: &mut Figures, world: &World, logs: &[u64]) {
+    for (server, status) in world.cluster.ended() {
+        figures.wrong(format!("{} ended by itself, with {status}", server.name()));
+    }
+    for (node, from) in world.cluster.nodes().iter().zip(logs) {
+        if words::has_panic(&words::text_since(node, *from)) {
+            figures.wrong(format!("{} panicked; its log ends\n{}", node.name(), node.last_lines()));
+        }
     }
 }
 
@@ -155,6 +186,7 @@ pub(super) struct Finished {
     pub(super) figures: Figures,
     pub(super) run: Run,
     pub(super) verdict: Verdict,
+    pub(super) load: Load,
     seed: u64,
 }
 

@@ -1,12 +1,17 @@
 //! What PostgreSQL itself says, read past the nodes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use footfall::message::{Epoch, Position};
 use sqlx::{Connection, PgConnection, Row as _};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::checker::{Database, Row};
+
+/// Who owns each partition: a token that is new with each claim.
+pub(super) type Owners = BTreeMap<i32, String>;
 
 /// The rows of the database. Each look has a connection of its own, since the server may have been killed in between.
 #[derive(Clone)]
@@ -32,16 +37,18 @@ impl Rows {
             let id = Uuid::parse_str(id.trim_start_matches("\\x")).unwrap();
             database.rows.entry(name).or_default().push(Row { sequence: sequence.try_into().unwrap(), id });
         }
-        // Which partition numbers a destination, the ids know.
-        let heads = "SELECT DISTINCT d.name, d.head, p.epoch FROM destinations AS d \
-                     JOIN messages AS m ON m.destination = d.id JOIN message_ids AS i ON i.id = m.id \
-                     JOIN partitions AS p ON p.id = i.partition \
-                     WHERE starts_with(d.name, $1)";
+        // Which partition numbers a destination, the ids know. A destination without any row has a head all the same, which
+        // the checker is to see.
+        let heads = "SELECT d.name, d.head, array_agg(DISTINCT p.epoch) FILTER (WHERE p.epoch IS NOT NULL) FROM destinations AS d \
+                     LEFT JOIN messages AS m ON m.destination = d.id LEFT JOIN message_ids AS i ON i.id = m.id \
+                     LEFT JOIN partitions AS p ON p.id = i.partition \
+                     WHERE starts_with(d.name, $1) GROUP BY d.id";
         for row in sqlx::query(heads).bind(prefix).fetch_all(&mut postgres).await.unwrap() {
-            let (name, head, epoch): (String, i64, i64) = (row.get(0), row.get(1), row.get(2));
-            let position = Position { epoch: Epoch(epoch.cast_unsigned()), sequence: head.try_into().unwrap() };
-            let two = database.heads.insert(name, position);
-            assert_eq!(two, None, "one destination is numbered by two partitions");
+            let (name, head, epochs): (String, i64, Option<Vec<i64>>) = (row.get(0), row.get(1), row.get(2));
+            let epochs = epochs.unwrap_or_default();
+            assert!(epochs.len() <= 1, "{name} is numbered by two partitions: {epochs:?}");
+            let epoch = Epoch(epochs.first().map_or(0, |epoch| epoch.cast_unsigned()));
+            database.heads.insert(name, Position { epoch, sequence: head.try_into().unwrap() });
         }
         database
     }
@@ -52,8 +59,7 @@ impl Rows {
         next.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
-    /// Who owns each partition: a token that is new with each claim.
-    pub(super) async fn owners(&self) -> BTreeMap<i32, String> {
+    pub(super) async fn owners(&self) -> Owners {
         let mut postgres = self.connect().await;
         let owners = "SELECT number::int, coalesce(owner::text, '') FROM partitions ORDER BY number";
         let owners = sqlx::query(owners).fetch_all(&mut postgres).await.unwrap();
@@ -61,12 +67,15 @@ impl Rows {
     }
 
     /// Locks the rows of all partitions, so that whatever is to be stored waits inside its transaction until what this
-    /// answers is dropped or closed.
-    pub(super) async fn hold_partitions(&self) -> PgConnection {
+    /// answers is dropped or closed. None if somebody else holds one of them for so long.
+    pub(super) async fn hold_partitions(&self, at_most: Duration) -> Option<PgConnection> {
         let mut postgres = self.connect().await;
-        sqlx::query("BEGIN").execute(&mut postgres).await.unwrap();
-        sqlx::query("SELECT id FROM partitions FOR UPDATE").fetch_all(&mut postgres).await.unwrap();
-        postgres
+        let holding = async {
+            sqlx::query("BEGIN").execute(&mut postgres).await.unwrap();
+            sqlx::query("SELECT id FROM partitions FOR UPDATE").fetch_all(&mut postgres).await.unwrap();
+        };
+        timeout(at_most, holding).await.ok()?;
+        Some(postgres)
     }
 
     /// How many transactions wait for a lock.
@@ -75,7 +84,7 @@ impl Rows {
         sqlx::query_scalar(waiting).fetch_one(&mut self.connect().await).await.unwrap()
     }
 
-    async fn connect(&self) -> PgConnection {
+    pub(super) async fn connect(&self) -> PgConnection {
         PgConnection::connect(&self.url).await.unwrap()
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::row::{Load, Row};
-use super::world::{World, hurt};
+use super::world::{World, hurt, kill, stop};
 use crate::support::random::tier;
 
 const LOAD: Load = Load { subscribers: 20, channels: 20, senders: 40, rate: 1_000 };
@@ -19,9 +19,9 @@ pub(super) async fn row(world: Arc<World>) {
     for _ in 0..starts {
         let answered = row.crowd.answered();
         if row.random.once_in(2) {
-            hurt(|| world.node(node).kill());
+            kill(world.node(node));
         } else {
-            hurt(|| world.node(node).stop());
+            stop(world.node(node));
         }
         // Racers try all the time, so the first of them are in before this returns.
         hurt(|| world.node(node).start());

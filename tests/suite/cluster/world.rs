@@ -1,5 +1,6 @@
 //! Three nodes over a real Kafka and a real PostgreSQL, started once for all rows, and hands to hurt them with.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -8,10 +9,11 @@ use footfall::auth::{AuthSettings, Issuer};
 use tokio::task::block_in_place;
 use tokio::time::{Instant, interval};
 use xtask::cluster::{Cluster, Options};
-use xtask::services::Server;
+use xtask::services::{Ending, Server};
 
 use super::broker::{Broker, EVENTS};
-use super::rows::Rows;
+use super::rows::{Owners, Rows};
+use super::words;
 
 /// For whatever must come about by itself.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -99,6 +101,34 @@ impl World {
         began.elapsed()
     }
 
+    /// The partitions that a node has now; not none.
+    pub(super) async fn partitions(&self, node: usize) -> BTreeSet<i32> {
+        let mut partitions = BTreeSet::new();
+        self.until(&format!("node {node} has partitions"), || {
+            partitions = words::partitions(self.node(node));
+            !partitions.is_empty()
+        })
+        .await;
+        partitions
+    }
+
+    /// How long it takes until each of these partitions has another owner than it had; not waited for beyond `limit`.
+    pub(super) async fn until_owned_anew(&self, partitions: &BTreeSet<i32>, before: &Owners, limit: Duration) -> Result<Duration, Owners> {
+        let began = Instant::now();
+        let mut looks = interval(BETWEEN_LOOKS);
+        loop {
+            looks.tick().await;
+            let now = self.rows.owners().await;
+            let took = began.elapsed();
+            if partitions.iter().all(|partition| now.get(partition) != before.get(partition)) {
+                return Ok(took);
+            }
+            if took > limit {
+                return Err(now.into_iter().filter(|(partition, owner)| before.get(partition) == Some(owner)).collect());
+            }
+        }
+    }
+
     pub(super) async fn until(&self, what: &str, mut is: impl FnMut() -> bool) {
         let end = Instant::now() + PATIENCE;
         let mut looks = interval(BETWEEN_LOOKS);
@@ -109,6 +139,21 @@ impl World {
             }
             assert!(Instant::now() < end, "it did not come about within {PATIENCE:?} that {what}");
         }
+    }
+}
+
+/// Kills a process that is there: one that had ended by itself would hide behind this.
+pub(super) fn kill(server: &Server) {
+    assert!(server.pid().is_some(), "{} ended by itself, with {:?}", server.name(), server.ended());
+    hurt(|| server.kill());
+}
+
+/// Asks a node to end, which it does, and in good order.
+pub(super) fn stop(node: &Server) {
+    let ended = node.ended();
+    match hurt(|| node.stop()) {
+        Ending::Polite(status) if status.success() => {}
+        other => panic!("{} was asked to end, and {other:?} came of it; before that it had ended with {ended:?}", node.name()),
     }
 }
 

@@ -25,6 +25,9 @@ use self::sender::Sender;
 use self::subscriber::Subscriber;
 use crate::support::random::Random;
 
+/// How a sender's name begins, and its log's.
+pub(crate) const SENDER: &str = "sender-";
+
 /// How far the run is, for senders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -114,7 +117,7 @@ impl Crowd {
     /// More senders, over these nodes and all destinations.
     pub(crate) fn send(&mut self, nodes: &[SocketAddr], sending: Sending) {
         for number in self.senders.len()..self.senders.len() + sending.senders {
-            let (user, calling) = self.calling(&format!("sender-{number}"), nodes, number);
+            let (user, calling) = self.calling(&format!("{SENDER}{number}"), nodes, number);
             let journal = calling.journal.clone();
             let sender = Sender {
                 user,
@@ -137,18 +140,23 @@ impl Crowd {
             let place = number % self.destinations.len();
             // By rounds of the destinations, so that each of them has its subscribers on several nodes.
             let node = number / self.destinations.len() + number;
-            let (_, calling) = self.calling(&format!("subscriber-{number}"), nodes, node);
-            let journal = calling.journal.clone();
-            let subscriber = Subscriber {
-                calling,
-                destination: self.destinations[place].clone(),
-                name: self.names[place].clone(),
-                heads: self.heads.subscribe(),
-                live: self.live.clone(),
-                last: None,
-            };
-            self.subscribers.push(Running { client: spawn(subscriber.run()), journal });
+            self.subscriber(nodes, node, self.destinations[place].clone(), self.names[place].clone());
         }
+    }
+
+    /// Subscribers of a destination that no sender knows, one after another over these nodes.
+    pub(crate) fn subscribe_to(&mut self, destination: &Destination, nodes: &[SocketAddr], subscribers: usize) {
+        let name: Name = destination.as_str().into();
+        for node in 0..subscribers {
+            self.subscriber(nodes, node, destination.clone(), name.clone());
+        }
+    }
+
+    fn subscriber(&mut self, nodes: &[SocketAddr], node: usize, destination: Destination, name: Name) {
+        let (_, calling) = self.calling(&format!("subscriber-{}", self.subscribers.len()), nodes, node);
+        let journal = calling.journal.clone();
+        let subscriber = Subscriber { calling, destination, name, heads: self.heads.subscribe(), live: self.live.clone(), last: None };
+        self.subscribers.push(Running { client: spawn(subscriber.run()), journal });
     }
 
     fn calling(&mut self, user: &str, nodes: &[SocketAddr], node: usize) -> (UserName, Calling) {

@@ -59,9 +59,9 @@ pub(crate) fn tier() -> u32 {
     variable("FOOTFALL_TIER").and_then(|tier| tier.parse().ok()).unwrap_or(1)
 }
 
-/// Whether a row of the failure matrix is to be run: all are, unless `FOOTFALL_ROWS` names some.
-pub(crate) fn chosen(row: &str) -> bool {
-    variable("FOOTFALL_ROWS").is_none_or(|rows| rows.split(',').any(|one| one == row))
+/// `FOOTFALL_ROWS`: the rows of the failure matrix that are to be run, if not all are.
+pub(crate) fn rows() -> Option<String> {
+    variable("FOOTFALL_ROWS")
 }
 
 fn variable(name: &str) -> Option<String> {
