@@ -319,6 +319,10 @@ fn finished(bus: Arc<dyn Bus>, published: Vec<(Durable, Record)>, end: u64) -> B
             let mut done = durable.await;
             let mut pause = RETRY.0;
             while let Err(error) = done {
+                if error == BusError::TooLarge {
+                    too_large(&news);
+                    break;
+                }
                 // Once more is harmless: edges know what they delivered.
                 tracing::warn!(%error, destination = %news.message.destination, "a broadcast is not known to have arrived, sending it again");
                 wait(&mut pause).await;
@@ -338,15 +342,19 @@ async fn accepted(bus: &dyn Bus, news: &Record) -> Durable {
             Ok(durable) => return durable,
             // Its owner is about to end.
             Err(BusError::Closed) => return std::future::pending().await,
-            // No repetition makes it smaller. It is stored, so subscribers get it when heads are compared.
-            Err(error @ BusError::TooLarge) => {
-                tracing::error!(%error, destination = %news.message.destination, id = %news.message.id, "a stored message can't be broadcast");
+            Err(BusError::TooLarge) => {
+                too_large(news);
                 return std::future::ready(Ok(())).boxed();
             }
             Err(error) => tracing::warn!(%error, destination = %news.message.destination, "the bus takes no broadcast, trying again"),
         }
         wait(&mut pause).await;
     }
+}
+
+/// No repetition makes it smaller. It is stored, so subscribers get it when heads are compared.
+fn too_large(news: &Record) {
+    tracing::error!(destination = %news.message.destination, id = %news.message.id, "a stored message is too large for the broadcast topic");
 }
 
 pub(super) async fn wait(pause: &mut Duration) {

@@ -23,14 +23,16 @@ pub(crate) async fn read(path: &Path) -> Database {
         let row = Row { sequence: sequence.try_into().unwrap(), id: Uuid::from_slice(&id).unwrap() };
         database.rows.entry(name).or_default().push(row);
     }
-    // Which partition numbers a destination, the ids know.
-    let heads = "SELECT DISTINCT d.name, d.head, p.epoch FROM destinations AS d \
-                 JOIN message_ids AS i ON i.destination = d.id JOIN partitions AS p ON p.id = i.partition";
+    // Which partition numbers a destination, the ids know. A destination without any row has a head all the same, which
+    // the checker is to see.
+    let heads = "SELECT d.name, d.head, min(p.epoch), max(p.epoch) FROM destinations AS d \
+                 LEFT JOIN messages AS m ON m.destination = d.id LEFT JOIN message_ids AS i ON i.id = m.id \
+                 LEFT JOIN partitions AS p ON p.id = i.partition GROUP BY d.id";
     for row in sqlx::query(heads).fetch_all(&mut sqlite).await.unwrap() {
-        let (name, head, epoch): (String, i64, i64) = (row.get(0), row.get(1), row.get(2));
-        let position = Position { epoch: Epoch(epoch.cast_unsigned()), sequence: head.try_into().unwrap() };
-        let two = database.heads.insert(name, position);
-        assert_eq!(two, None, "one destination is numbered by two partitions");
+        let (name, head, epoch, other): (String, i64, Option<i64>, Option<i64>) = (row.get(0), row.get(1), row.get(2), row.get(3));
+        assert_eq!(epoch, other, "{name} is numbered by two partitions");
+        let epoch = Epoch(epoch.unwrap_or_default().cast_unsigned());
+        database.heads.insert(name, Position { epoch, sequence: head.try_into().unwrap() });
     }
     database
 }
