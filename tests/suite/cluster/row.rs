@@ -16,7 +16,7 @@ use super::rows::Owners;
 use super::words;
 use super::world::World;
 use crate::checker::{Database, Run, Verdict, caught_up, check, stall};
-use crate::driver::{Crowd, Log};
+use crate::driver::Crowd;
 use crate::support::random::{Random, tier};
 
 /// Between two attempts of a client to connect.
