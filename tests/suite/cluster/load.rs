@@ -28,12 +28,12 @@ impl Load {
         Sending { senders: self.senders, pace, gives_up_once_in: Some(40) }
     }
 
-    /// Half of what senders make in this time: with less a row proves little.
-    pub(super) fn half(self, time: &Range<Duration>) -> usize {
-        let half = f64::from(self.rate) * time.end.saturating_sub(time.start).as_secs_f64() / 2.0;
+    /// One in so many of what senders make in this time: with less a row proves little.
+    pub(super) fn one_in(self, so_many: u32, time: &Range<Duration>) -> usize {
+        let all = f64::from(self.rate) * time.end.saturating_sub(time.start).as_secs_f64();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousands")]
-        let half = half as usize;
-        half
+        let all = all as usize;
+        all / so_many as usize
     }
 }
 

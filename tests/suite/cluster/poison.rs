@@ -26,6 +26,7 @@ const TOLD: [&str; 4] = ["footfall_reason", "footfall_topic", "footfall_partitio
 
 pub(super) async fn row(world: Arc<World>) {
     let mut row = Row::begin(&world, "F19", Load::STANDARD).await;
+    row.has_larger_load();
     let before = world.broker.end(DEAD_LETTERS);
     let journal = row.crowd.journal("a service");
     journal.write(What::Connected { node: 0 });
