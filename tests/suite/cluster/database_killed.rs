@@ -40,7 +40,7 @@ async fn row(world: Arc<World>, name: &'static str, away: Duration, lag_0: Durat
     finished.figures.count("dead letters", 0, after.2 - before.2);
     // But for what was under way.
     let away = killed + Duration::from_secs(2)..ready;
-    let least = finished.load.one_in(2, &away);
+    let least = finished.load.one_in(4, &away);
     let receipted = receipted(&finished.run.logs, &[away]);
     finished.figures.at_least("RECEIPTs go on", least, receipted);
     finished.clean();

@@ -93,7 +93,7 @@ impl Row {
             name,
             times: Times::of_this_tier(),
             load,
-            least: 2,
+            least: 4,
             began,
             outage: None,
             logs,
@@ -127,7 +127,7 @@ impl Row {
 
     /// The row has a far larger load of its own, beside which the standard one is slow.
     pub(super) fn has_larger_load(&mut self) {
-        self.least = 4;
+        self.least = 8;
     }
 
     /// The partitions of a node that went get new owners, though it did not give them back.
