@@ -3,10 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::sync::Arc;
 
+use footfall::store::{Append, Owner, PartitionKey, PostgresSettings, PostgresStore, Store, StoreError};
 use sqlx::Row as _;
+use uuid::Uuid;
 
-use super::rows::Rows;
+use super::broker::EVENTS;
+use super::rows::{Owners, Rows};
 
 /// Each is noted while its partition's row is locked, so of one partition they have the order in which they count.
 const BEGIN: &str = "
@@ -43,6 +47,8 @@ struct Noted {
 /// What became of the partitions that a zombie had.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Fencing {
+    /// Batches of rows that the zombie wrote before anybody else claimed what it had.
+    pub(super) own: usize,
     /// Batches of rows that the zombie wrote after somebody else's claim, and without one of its own after that.
     pub(super) broken: usize,
     /// Batches that others wrote after theirs.
@@ -53,6 +59,26 @@ pub(super) async fn begin(rows: &Rows) {
     let mut postgres = rows.connect().await;
     sqlx::raw_sql(END).execute(&mut postgres).await.unwrap();
     sqlx::raw_sql(BEGIN).execute(&mut postgres).await.unwrap();
+}
+
+/// What the store says to whoever comes with these tokens, which the zombie still has: how many of them are good.
+pub(super) async fn good(rows: &Rows, tokens: &Owners) -> usize {
+    let settings = PostgresSettings { url: rows.url().into(), ..PostgresSettings::default() };
+    let store = PostgresStore::open(&settings).await.unwrap();
+    let log: Arc<str> = rows.log().await.into();
+    let mut good = 0;
+    for (number, token) in tokens {
+        let partition = PartitionKey { log: log.clone(), topic: EVENTS.into(), number: u32::try_from(*number).unwrap() };
+        let owner = Owner(Uuid::parse_str(token).unwrap());
+        let nothing = Append { partition, owner, messages: Vec::new(), end: 0, mark: None, at_least: 0 };
+        match store.append(nothing).await {
+            Err(StoreError::Fenced) => {}
+            Ok(_) => good += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    store.close().await;
+    good
 }
 
 /// Of a process that had these connections.
@@ -71,8 +97,13 @@ fn judge(noted: impl Iterator<Item = Noted>, zombie: &BTreeSet<i32>) -> Fencing 
         let is_zombie = zombie.contains(&port);
         if claims {
             owned.insert(partition, is_zombie);
-        } else if owned.get(&partition) == Some(&false) {
-            *(if is_zombie { &mut fencing.broken } else { &mut fencing.kept }) += 1;
+            continue;
+        }
+        match (owned.get(&partition), is_zombie) {
+            (Some(false), true) => fencing.broken += 1,
+            (Some(false), false) => fencing.kept += 1,
+            (None, true) => fencing.own += 1,
+            _ => {}
         }
     }
     fencing
@@ -100,8 +131,8 @@ fn rows_after_somebody_elses_claim_are_found() {
     let (zombie, other) = (1, 2);
     let judged = |noted: &[Noted]| judge(noted.iter().copied(), &BTreeSet::from([zombie]));
     let before = [noted(7, zombie, false), noted(7, other, true), noted(7, other, false)];
-    assert_eq!(judged(&before), Fencing { broken: 0, kept: 1 });
-    assert_eq!(judged(&[&before[..], &[noted(8, zombie, false)]].concat()), Fencing { broken: 0, kept: 1 });
-    assert_eq!(judged(&[&before[..], &[noted(7, zombie, false)]].concat()), Fencing { broken: 1, kept: 1 });
-    assert_eq!(judged(&[&before[..], &[noted(7, zombie, true), noted(7, zombie, false)]].concat()), Fencing { broken: 0, kept: 1 });
+    assert_eq!(judged(&before), Fencing { own: 1, broken: 0, kept: 1 });
+    assert_eq!(judged(&[&before[..], &[noted(8, zombie, false)]].concat()), Fencing { own: 2, broken: 0, kept: 1 });
+    assert_eq!(judged(&[&before[..], &[noted(7, zombie, false)]].concat()), Fencing { own: 1, broken: 1, kept: 1 });
+    assert_eq!(judged(&[&before[..], &[noted(7, zombie, true), noted(7, zombie, false)]].concat()), Fencing { own: 1, broken: 0, kept: 1 });
 }

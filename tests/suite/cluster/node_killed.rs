@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::row::{Load, Row};
 use super::world::{World, hurt, kill};
 
@@ -11,9 +13,10 @@ pub(super) async fn row(world: Arc<World>) {
     let node = row.some_node();
     row.until_fault().await;
     let (partitions, before) = (world.partitions(node).await, world.rows.owners().await);
+    let since = Instant::now();
     kill(world.node(node));
     let killed = row.clock();
-    row.owned_again(&partitions, &before).await;
+    row.owned_again(&partitions, &before, since).await;
     row.until_heal().await;
     hurt(|| world.node(node).start());
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use footfall::message::Destination;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::figures::Figures;
 pub(super) use super::load::Load;
@@ -76,12 +76,14 @@ impl Row {
         let channel = |number| Destination::parse(&format!("{}{number}", prefix(name))).unwrap();
         let channels: Vec<_> = (0..load.channels).map(channel).collect();
         let mut crowd = Crowd::new(world.issuer(), &channels, random.split(), PAUSE_AT_MOST);
+        let waits = Instant::now();
         crowd.subscribe(&world.nodes(), load.subscribers);
         crowd.until_answered(load.subscribers, PATIENCE).await;
         crowd.send(&world.nodes(), load.sending());
         let (began, seed) = (crowd.clock(), world.seed);
         let logs = world.cluster.nodes().iter().map(words::end).collect();
         let figures = Figures::new(name, seed);
+        figures.note("subscribers were live after", format!("{:.1} s", waits.elapsed().as_secs_f64()));
         Self {
             world: world.clone(),
             random,
@@ -131,8 +133,8 @@ impl Row {
     }
 
     /// The partitions of a node that went get new owners, though it did not give them back.
-    pub(super) async fn owned_again(&mut self, partitions: &BTreeSet<i32>, before: &Owners) {
-        match self.world.until_owned_anew(partitions, before, OWNED_AGAIN.1).await {
+    pub(super) async fn owned_again(&mut self, partitions: &BTreeSet<i32>, before: &Owners, since: Instant) {
+        match self.world.until_owned_anew(partitions, before, since, OWNED_AGAIN.1).await {
             Ok(took) => self.figures.within("owned again", OWNED_AGAIN.0, OWNED_AGAIN.1, took),
             Err(left) => self.figures.wrong(format!("after {:?} these are not owned again: {:?}", OWNED_AGAIN.1, left.keys())),
         }

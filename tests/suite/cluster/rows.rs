@@ -59,6 +59,15 @@ impl Rows {
         next.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Which incarnation of the events topic it was filled from.
+    pub(super) async fn log(&self) -> String {
+        sqlx::query_scalar("SELECT log FROM partitions LIMIT 1").fetch_one(&mut self.connect().await).await.unwrap()
+    }
+
     pub(super) async fn owners(&self) -> Owners {
         let mut postgres = self.connect().await;
         let owners = "SELECT number::int, coalesce(owner::text, '') FROM partitions ORDER BY number";

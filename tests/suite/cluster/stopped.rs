@@ -46,12 +46,14 @@ pub(super) async fn row(world: Arc<World>) {
     }
     row.figures.within("row lock held", LOCKED.0, LOCKED.1, began.elapsed());
     // While it still stands.
-    row.owned_again(&partitions, &before).await;
+    row.owned_again(&partitions, &before, paused).await;
+    let tokens = before.into_iter().filter(|(partition, _)| partitions.contains(partition)).collect();
+    row.figures.count("of the tokens that it still has, good ones", 0, fencing::good(&world.rows, &tokens).await);
     sleep_until(paused + STANDS).await;
     let said = words::end(world.node(node));
     hurt(|| world.node(node).resume());
     let resumed = row.clock();
-    // Until then it takes itself for the owner.
+    // Until then it takes itself for the owner, and whatever it sends has the old tokens.
     let notices = || {
         connections.extend(fencing::ports(process));
         words::since(world.node(node), said).iter().any(|line| line.message() == "revoked")
@@ -61,7 +63,8 @@ pub(super) async fn row(world: Arc<World>) {
     let mut finished = row.finish().await;
     connections.extend(fencing::ports(process));
     let fencing = fencing::end(&world.rows, &connections).await;
-    finished.figures.count("batches stored after the fencing", 0, fencing.broken);
+    finished.figures.at_least("batches that it stored before the fencing", 1, fencing.own);
+    finished.figures.count("batches that it stored after the fencing", 0, fencing.broken);
     finished.figures.at_least("batches that others stored there", 1, fencing.kept);
     finished.stalled("a stall", Duration::from_secs(12));
     finished.caught_up(Duration::from_secs(20), resumed);

@@ -112,14 +112,19 @@ impl World {
         partitions
     }
 
-    /// How long it takes until each of these partitions has another owner than it had; not waited for beyond `limit`.
-    pub(super) async fn until_owned_anew(&self, partitions: &BTreeSet<i32>, before: &Owners, limit: Duration) -> Result<Duration, Owners> {
-        let began = Instant::now();
+    /// How long after `since` each of these partitions has another owner than it had; not waited for beyond `limit`.
+    pub(super) async fn until_owned_anew(
+        &self,
+        partitions: &BTreeSet<i32>,
+        before: &Owners,
+        since: Instant,
+        limit: Duration,
+    ) -> Result<Duration, Owners> {
         let mut looks = interval(BETWEEN_LOOKS);
         loop {
             looks.tick().await;
             let now = self.rows.owners().await;
-            let took = began.elapsed();
+            let took = since.elapsed();
             if partitions.iter().all(|partition| now.get(partition) != before.get(partition)) {
                 return Ok(took);
             }
