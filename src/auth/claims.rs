@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::AuthSettings;
-use crate::message::{Code, Refusal, User, UserName};
+use super::{AuthSettings, TokenRegistry};
+use crate::message::{Code, Refusal, TokenId, User, UserName};
 
 /// What is demanded of claims and where names and roles stand.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Demands {
     leeway_s: u64,
     issuer: Option<Box<[Box<str>]>>,
     audience: Option<Box<[Box<str>]>>,
+    /// In seconds; none where nothing is revoked.
+    longest: Option<u64>,
 }
 
 impl Demands {
@@ -26,13 +28,14 @@ impl Demands {
             leeway_s: settings.leeway.as_secs(),
             issuer: boxed(&settings.issuer),
             audience: boxed(&settings.audience),
+            longest: (settings.registry != TokenRegistry::Off).then_some(settings.longest_token.as_secs()),
         }
     }
 
     pub(super) fn user(&self, claims: Map<String, Value>, now_s: u64) -> Result<User, Refusal> {
         let expires_at = time(&claims, "exp")?.ok_or_else(|| invalid("The JWT must say when it expires (exp)."))?;
         let not_before = time(&claims, "nbf")?.unwrap_or(0);
-        time(&claims, "iat")?;
+        let issued_at = time(&claims, "iat")?;
         self.check_issuer(&claims)?;
         self.check_audience(&claims)?;
         // RFC 7519 §4.1.4: "on or after which the JWT MUST NOT be accepted".
@@ -42,12 +45,18 @@ impl Demands {
         if now_s.saturating_add(self.leeway_s) < not_before {
             return Err(invalid("The JWT is not valid yet (nbf)."));
         }
+        let latest = self.longest.map_or(u64::MAX, |longest| now_s.saturating_add(longest).saturating_add(self.leeway_s));
+        if expires_at > latest {
+            // It would outlive the memory of its revocation.
+            return Err(invalid("The JWT lives longer than this broker allows (exp)."));
+        }
         let name = find(&claims, &self.user_claim).and_then(Value::as_str);
         let name = name.ok_or_else(|| invalid("The JWT names no user."))?;
         let name = UserName::new(name)
             .map_err(|_| invalid("The name of the user in the JWT must have 1 to 256 bytes and no control characters."))?;
         let roles = roles(find(&claims, &self.roles_claim))?;
-        Ok(User { name, roles, claims: Arc::new(Value::Object(claims)), expires_at: Some(expires_at) })
+        let token = token_id(claims.get("jti"))?;
+        Ok(User { name, roles, claims: Arc::new(Value::Object(claims)), expires_at: Some(expires_at), token, issued_at })
     }
 
     fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {
@@ -88,6 +97,13 @@ fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<u64>, Refusal>
     let Some(value) = claims.get(name) else { return Ok(None) };
     let seconds = value.as_u64().filter(|seconds| i64::try_from(*seconds).is_ok());
     seconds.map(Some).ok_or_else(|| invalid("The times in the JWT (exp, nbf, iat) must be whole seconds since 1970."))
+}
+
+/// A token whose id can't be read could not be revoked by it, so it is refused.
+fn token_id(claim: Option<&Value>) -> Result<Option<TokenId>, Refusal> {
+    let Some(claim) = claim else { return Ok(None) };
+    let id = claim.as_str().and_then(|id| TokenId::new(id).ok());
+    id.map(Some).ok_or_else(|| invalid("The id of the JWT (jti) must be a string of 1 to 256 bytes without control characters."))
 }
 
 /// The claim of this very name, else the one that dots lead to.

@@ -11,6 +11,14 @@ pub enum AuthError {
     NoKeys,
     #[error("auth.leeway: Clocks may differ by 60s at most; more would keep expired tokens alive.")]
     Leeway,
+    #[error("auth.registry_grace: What was judged longer than 30s ago can't be relied on; it is at most 30s.")]
+    RegistryGrace,
+    #[error("auth.service_tokens[{0}]: A service token has at least 32 bytes and no spaces; make one with `openssl rand -hex 32`.")]
+    ServiceToken(usize),
+    #[error("auth.max_sessions_per_user: Sessions are counted with auth.registry = \"deny\" or \"allow\" only.")]
+    Uncounted,
+    #[error("auth.longest_token: It is at least 1m, or no token could be good.")]
+    LongestToken,
     #[error("auth.{0}: A claim is named by words with dots between them.")]
     Claim(&'static str),
     #[error("auth.{0}: An empty list would refuse every token; leave it out to accept any.")]

@@ -24,7 +24,7 @@ pub use credentials::{Credentials, Picked, Source};
 pub use error::{AuthError, BadKey};
 pub use issue::Issuer;
 pub use keys::{Key, MIN_SECRET_BYTES, is_weak};
-pub use settings::{AuthSettings, JwtAlgorithm, KeySettings};
+pub use settings::{AuthSettings, JwtAlgorithm, KeySettings, TokenRegistry};
 pub use token::TokenVerifier;
 
 /// `jsonwebtoken` panics at its first use if it can't tell which cryptography to take, for instance because another

@@ -1,11 +1,12 @@
 //! `[auth]` as it stands in the settings.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::message::HumanDuration;
 
@@ -28,10 +29,37 @@ pub struct AuthSettings {
     pub cookie: Option<String>,
     /// The keys that tokens are signed with; at least one in production.
     pub keys: Vec<KeySettings>,
+    /// Which tokens count besides being good.
+    pub registry: TokenRegistry,
+    /// How many sessions a user may have at once; one more ends the oldest. Without it, any number.
+    pub max_sessions_per_user: Option<NonZeroU32>,
+    /// While the registry can't be reached, a token that this node let in within this time comes in again; at most 30s.
+    pub registry_grace: HumanDuration,
+    /// A token whose `exp` is further away is refused, unless `registry` is `off`: a revocation is remembered for so long.
+    pub longest_token: HumanDuration,
+    /// Secrets with which backends may use `/api`, as `Authorization: Bearer …`; at least 32 bytes each. Without one there
+    /// is no `/api`.
+    #[schemars(with = "Vec<String>")]
+    pub service_tokens: Vec<SecretString>,
+}
+
+/// Which tokens count besides being good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenRegistry {
+    /// All of them.
+    Off,
+    /// All but those that were revoked, or whose user was logged out.
+    #[default]
+    Deny,
+    /// Only those that were registered (`POST /api/tokens`).
+    Allow,
 }
 
 impl AuthSettings {
     pub const MAX_LEEWAY: HumanDuration = HumanDuration::from_secs(60);
+    pub const MAX_REGISTRY_GRACE: HumanDuration = HumanDuration::from_secs(30);
+    pub const MIN_SERVICE_TOKEN_BYTES: usize = 32;
 }
 
 impl Default for AuthSettings {
@@ -44,6 +72,11 @@ impl Default for AuthSettings {
             audience: None,
             cookie: None,
             keys: Vec::new(),
+            registry: TokenRegistry::default(),
+            max_sessions_per_user: None,
+            registry_grace: HumanDuration::ZERO,
+            longest_token: HumanDuration::from_secs(365 * 24 * 3600),
+            service_tokens: Vec::new(),
         }
     }
 }

@@ -7,15 +7,19 @@
 use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use super::claims::{Demands, invalid};
 use super::json::strict_object;
-use super::{AuthError, AuthSettings, JwtAlgorithm, Key, install_crypto};
-use crate::message::{Refusal, User};
+use super::{AuthError, AuthSettings, JwtAlgorithm, Key, TokenRegistry, install_crypto};
+use crate::message::{HumanDuration, Refusal, User};
 
 /// Header parameters that change what is checked, or with what.
 const REFUSED_HEADERS: [&str; 9] = ["crit", "b64", "jwk", "jku", "x5c", "x5u", "enc", "zip", "epk"];
+
+/// Tokens that may live no longer than this would be refused as soon as clocks differ.
+const LEAST_LONGEST: HumanDuration = HumanDuration::from_secs(60);
 
 /// Longer than any identity provider makes them.
 const MAX_KID_BYTES: usize = 256;
@@ -96,6 +100,18 @@ fn wrong_demands(settings: &AuthSettings) -> Vec<AuthError> {
     if settings.leeway > AuthSettings::MAX_LEEWAY {
         problems.push(AuthError::Leeway);
     }
+    if settings.registry_grace > AuthSettings::MAX_REGISTRY_GRACE {
+        problems.push(AuthError::RegistryGrace);
+    }
+    if settings.registry == TokenRegistry::Off && settings.max_sessions_per_user.is_some() {
+        problems.push(AuthError::Uncounted);
+    }
+    if settings.longest_token < LEAST_LONGEST {
+        problems.push(AuthError::LongestToken);
+    }
+    let fine = |token: &str| token.len() >= AuthSettings::MIN_SERVICE_TOKEN_BYTES && token.bytes().all(|byte| byte.is_ascii_graphic());
+    let tokens = settings.service_tokens.iter().enumerate();
+    problems.extend(tokens.filter(|(_, token)| !fine(token.expose_secret())).map(|(index, _)| AuthError::ServiceToken(index)));
     for (name, path) in [("user_claim", &settings.user_claim), ("roles_claim", &settings.roles_claim)] {
         if path.split('.').any(str::is_empty) {
             problems.push(AuthError::Claim(name));

@@ -99,6 +99,10 @@ codes! {
     TokenMissing "token-missing" DoNotComeBack "CONNECT needs a JWT, for instance in the header Authorization: Bearer …";
     TokenInvalid "token-invalid" DoNotComeBack "The JWT is not one that this broker accepts.";
     TokenExpired "token-expired" DoNotComeBack "The JWT has expired; get a new one and connect again.";
+    TokenRevoked "token-revoked" DoNotComeBack "The JWT no longer counts: it was revoked, or is not registered; log in again.";
+    SessionReplaced "session-replaced" DoNotComeBack "The user connected once more than is allowed, and this was the oldest session.";
+    SessionEnded "session-ended" DoNotComeBack "This session was ended by the user or an administrator; log in again.";
+    RegistryUnavailable "registry-unavailable" Reconnect "The broker can't check now whether the JWT still counts. Try again.";
     OriginDenied "origin-denied" DoNotComeBack "Pages of this origin may not connect.";
     // What.
     BadDestination "bad-destination" DoNotComeBack "This is not a destination of this broker.";

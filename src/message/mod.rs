@@ -9,6 +9,7 @@ mod outcome;
 mod pattern;
 mod position;
 mod tag;
+mod token;
 mod user;
 
 use std::sync::{Arc, OnceLock};
@@ -24,6 +25,7 @@ pub use outcome::{Outcome, Refusal, Ticket};
 pub use pattern::{BadPattern, Captures, Pattern};
 pub use position::{BadPosition, Epoch, Position};
 pub use tag::{AckMode, Tag};
+pub use token::{BadTokenId, Revocation, Revoked, TokenId};
 pub use user::{BadUserName, User, UserName};
 
 /// The headers a client gave its SEND and that its readers see, in order, each name once.

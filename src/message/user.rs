@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::TokenId;
+
 /// A user's name as other users see it: 1 to 256 bytes, no control characters, since CONNECTED can't escape
 /// them in any STOMP version and a log line must stay one line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,6 +45,10 @@ pub struct User {
     pub claims: Arc<serde_json::Value>,
     /// When the token ends (seconds since 1970), without leeway; the session ends with it.
     pub expires_at: Option<u64>,
+    /// The token's `jti`, by which it can be revoked.
+    pub token: Option<TokenId>,
+    /// The token's `iat` (seconds since 1970).
+    pub issued_at: Option<u64>,
 }
 
 // Claims may hold what is not for logs.

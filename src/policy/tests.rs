@@ -35,6 +35,8 @@ pub(super) fn user_with(name: &str, roles: &[&str], claims: Value) -> User {
         roles: roles.iter().map(|role| (*role).into()).collect(),
         claims: Arc::new(claims),
         expires_at: None,
+        token: None,
+        issued_at: None,
     }
 }
 

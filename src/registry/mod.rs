@@ -24,9 +24,9 @@ pub use leases::{Lease, Leases, NodeRun, NodeSeen, Nodes, Renewal};
 pub use logins::{Login, LoginKey, Logins, TooLong};
 pub use memory::{Clock, MemoryRegistry, MemoryRegistrySettings};
 pub use news::{News, NewsEvent, NewsReader, Why};
-pub use revocations::{Refill, Revocation, Revocations};
+pub use revocations::{Refill, Revocations};
 pub use sessions::{Admission, Admitted, Demand, KEEP_EVERY, LiveSession, Sessions};
-pub use tokens::{BadTokenId, Registered, RegisteredToken, TokenId, Tokens};
+pub use tokens::{Registered, RegisteredToken, Tokens};
 
 /// At the latest after this every call has ended, whatever became of the server.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{LoginKey, RegistryError, TokenId};
-use crate::message::UserName;
+use super::{LoginKey, RegistryError};
+use crate::message::{TokenId, UserName};
 
 /// Something that happened to a user, a token or a session. It may be told twice.
 #[derive(Debug, Clone, PartialEq, Eq)]

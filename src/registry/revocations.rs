@@ -6,18 +6,8 @@
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use super::{RegistryError, TokenId};
-use crate::message::UserName;
-
-/// What no longer counts. Times are seconds since 1970.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Revocation {
-    /// One token; `until` is its `exp` and the leeway, after which it need not be remembered.
-    Token { token: TokenId, until: u64 },
-    /// All of a user's tokens whose `iat` is below `issued_before`, or that have none. A logout at second `s` means `s + 1`,
-    /// since a token of that very second may be an old one. `until` is when the last of them must have expired.
-    User { user: UserName, issued_before: u64, until: u64 },
-}
+use super::RegistryError;
+use crate::message::{Revocation, TokenId, UserName};
 
 /// A registry is being filled; proves that it did not forget meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::{NodeRun, RegisteredToken, RegistryError, TokenId};
-use crate::message::UserName;
+use super::{NodeRun, RegisteredToken, RegistryError};
+use crate::message::{TokenId, UserName};
 
 /// How often a node keeps its sessions ([`Sessions::keep`]).
 pub const KEEP_EVERY: Duration = Duration::from_mins(15);

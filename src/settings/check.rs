@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BusKind, LogSettings, Mode, NodeSettings, Settings, StoreKind, StoreSettings};
+use super::{BusKind, LogSettings, Mode, NodeSettings, RegistryKind, Settings, StoreKind, StoreSettings};
 use crate::auth::{AuthError, Issuer, TokenVerifier};
 use crate::message::HumanDuration;
 use crate::policy::{Policies, PolicyError};
@@ -117,6 +117,20 @@ impl Settings {
                 wrong.push(Wrong::new("store.kind", sentence));
             }
             (BusKind::Memory, StoreKind::Sqlite) | (BusKind::Kafka, StoreKind::Postgres) => {}
+        }
+        match (self.bus.kind, self.registry.kind) {
+            (BusKind::Kafka, RegistryKind::Memory) => {
+                let sentence = "A cluster's nodes agree in Redis on whose tokens count: with bus.kind = \"kafka\" it is \"redis\".";
+                wrong.push(Wrong::new("registry.kind", sentence));
+            }
+            (BusKind::Memory, RegistryKind::Redis) => {
+                let sentence = "One process has nobody to agree with: it is \"memory\"; with bus.kind = \"kafka\" it is \"redis\".";
+                wrong.push(Wrong::new("registry.kind", sentence));
+            }
+            (BusKind::Memory, RegistryKind::Memory) | (BusKind::Kafka, RegistryKind::Redis) => {}
+        }
+        if self.registry.kind == RegistryKind::Redis {
+            wrong.extend(self.registry.redis.wrong().map(|(key, sentence)| Wrong::new(format!("registry.redis.{key}"), sentence)));
         }
         if self.bus.kind == BusKind::Kafka {
             wrong.extend(self.bus.kafka.problems().into_iter().map(|(key, sentence)| Wrong::new(format!("bus.kafka.{key}"), sentence)));

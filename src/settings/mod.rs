@@ -15,6 +15,9 @@ mod written;
 
 pub use check::{BadSettings, Checked, Wrong};
 pub use load::{environment, load, load_text};
-pub use node::{BusKind, BusSettings, DEFAULT_FILE, DEVELOPMENT, LogSettings, Mode, NodeSettings, Settings, StoreKind, StoreSettings};
+pub use node::{
+    BusKind, BusSettings, DEFAULT_FILE, DEVELOPMENT, LogSettings, Mode, NodeSettings, RegistryKind, RegistrySettings, Settings, StoreKind,
+    StoreSettings,
+};
 pub use problem::{Problem, SettingsError};
 pub use written::Written;

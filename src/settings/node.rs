@@ -13,6 +13,7 @@ use crate::bus::KafkaSettings;
 use crate::channel::RateLimitSettings;
 use crate::message::HumanDuration;
 use crate::policy::{ApplicationSettings, DestinationSettings, Refusals};
+use crate::registry::RedisSettings;
 use crate::session::SessionSettings;
 use crate::store::{PostgresSettings, SqliteSettings};
 use crate::telemetry::LogFormat;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub bus: BusSettings,
     /// Where messages are kept.
     pub store: StoreSettings,
+    /// Where nodes agree on who is connected and whose tokens count.
+    pub registry: RegistrySettings,
     /// What the node says of itself, on standard error.
     pub log: LogSettings,
     /// What becomes of a connection whose SUBSCRIBE or SEND is refused, where its policy says nothing of it.
@@ -72,6 +75,8 @@ pub struct NodeSettings {
     /// Its name, for people and for Kafka's tools: letters, digits and `-._`, at most 64, each node its own. Without one it
     /// is the host's name with four random hex digits, new at each start.
     pub id: Option<String>,
+    /// Where clients or a director reach this node, as `host:port` or a URL; without it, the address it listens on.
+    pub address: Option<String>,
 }
 
 impl NodeSettings {
@@ -156,6 +161,27 @@ impl Default for StoreSettings {
             retention_interval: HumanDuration::from_secs(60),
         }
     }
+}
+
+/// Which registry it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistryKind {
+    /// This process alone. What was revoked is kept by the store all the same.
+    #[default]
+    Memory,
+    /// A server that all nodes share.
+    Redis,
+}
+
+/// Where nodes agree on who is connected and whose tokens count.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegistrySettings {
+    /// One process, or a server that all nodes share.
+    pub kind: RegistryKind,
+    /// The server of a cluster; for `kind = "redis"`.
+    pub redis: RedisSettings,
 }
 
 /// What the node says of itself, on standard error.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use crate::message::{Destination, Epoch, Mark, Message};
+use crate::message::{Destination, Epoch, Mark, Message, Revocation, Revoked};
 pub use looked::{Looked, Schema};
 pub use postgres::{PostgresSettings, PostgresStore};
 pub use shared_reads::SharedReads;
@@ -100,6 +100,14 @@ pub struct PageLimit {
 impl PageLimit {
     /// What replay reads at once (design: pages of ≤ 300 messages and ≤ 256 KiB).
     pub const REPLAY: Self = Self { messages: 300, bytes: 256 * 1024 };
+}
+
+/// A part of what no longer counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationPage {
+    pub revocations: Vec<Revocation>,
+    /// The store's time, before it looked (milliseconds since 1970).
+    pub now_ms: u64,
 }
 
 /// Why the store did not do what was asked.
@@ -199,6 +207,25 @@ pub trait Store: Debug + Send + Sync {
     /// Forgets ids that were stored so long ago, by the clock that stamped them: the end of the idempotency window.
     /// In as many short transactions as that takes. Answers how many.
     fn forget_ids(&self, age: Duration) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Remembers, durably, that these no longer count. For one that is there already the later times win.
+    fn revoke(&self, revocation: Revocation) -> BoxFuture<'_, Result<(), StoreError>> {
+        drop(revocation);
+        Box::pin(async { Err(StoreError::Closed) })
+    }
+
+    /// Revocations that were written or changed at or after `since_ms` (0: all), and whose time is not over, in the order of
+    /// what they are about, after `after`; at most `limit`. Whoever asks for what is new gives the `now_ms` of an earlier
+    /// answer less a minute, since a change may become visible a little later than it is stamped.
+    fn revocations(&self, since_ms: u64, after: Option<Revoked>, limit: usize) -> BoxFuture<'_, Result<RevocationPage, StoreError>> {
+        drop((since_ms, after, limit));
+        Box::pin(async { Ok(RevocationPage { revocations: Vec::new(), now_ms: 0 }) })
+    }
+
+    /// Removes the revocations whose time is over, by the store's clock. Answers how many.
+    fn forget_revocations(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async { Ok(0) })
+    }
 
     /// Whether the store answers now. A node is ready without it: SENDs are accepted and wait, and so do deliveries.
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::expiring::Expiring;
 use super::{MemoryRegistry, Step};
-use crate::message::UserName;
-use crate::registry::{MAX_BATCH, News, Refill, Registered, RegisteredToken, RegistryError, Revocation, Revocations, TokenId, Tokens};
+use crate::message::{Revocation, TokenId, UserName};
+use crate::registry::{MAX_BATCH, News, Refill, Registered, RegisteredToken, RegistryError, Revocations, Tokens};
 
 #[derive(Debug, Default)]
 pub(super) struct TokenTable(Expiring<TokenId, RegisteredToken>);

@@ -1,7 +1,7 @@
 //! Names of keys; what each is for stands in `docs/redis.md`.
 
-use crate::message::UserName;
-use crate::registry::{LoginKey, TokenId};
+use crate::message::{TokenId, UserName};
+use crate::registry::LoginKey;
 
 /// All keys have one hash tag, so that a script may touch several of them wherever they are kept.
 #[derive(Debug, Clone)]

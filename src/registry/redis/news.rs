@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use super::link::Link;
 use super::scripts;
-use crate::message::UserName;
-use crate::registry::{LoginKey, News, NewsEvent, NewsReader, RegistryError, TokenId, Why};
+use crate::message::{TokenId, UserName};
+use crate::registry::{LoginKey, News, NewsEvent, NewsReader, RegistryError, Why};
 
 /// How often a reader looks though nobody told it to.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

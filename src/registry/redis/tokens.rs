@@ -7,8 +7,8 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use super::{RedisRegistry, odd, scripts};
-use crate::message::UserName;
-use crate::registry::{MAX_BATCH, Refill, Registered, RegisteredToken, RegistryError, Revocation, Revocations, TokenId, Tokens};
+use crate::message::{Revocation, TokenId, UserName};
+use crate::registry::{MAX_BATCH, Refill, Registered, RegisteredToken, RegistryError, Revocations, Tokens};
 
 /// The end of the year 9999: Redis refuses times it can't count in milliseconds.
 const LATEST: u64 = 253_402_300_799;

@@ -8,10 +8,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{RedisRegistry, millis, odd, scripts, tokens};
-use crate::message::UserName;
+use crate::message::{TokenId, UserName};
 use crate::registry::{
     Admission, Admitted, Demand, KEEP_EVERY, Lease, Leases, LiveSession, MAX_BATCH, NodeRun, NodeSeen, Nodes, RegistryError, Renewal,
-    Sessions, TokenId,
+    Sessions,
 };
 
 /// How long Redis has a user's sessions after one of them was last added or kept.

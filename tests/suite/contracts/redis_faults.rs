@@ -5,7 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall::registry::{ANSWER_WITHIN, Admission, Admitted, Demand, News, NewsEvent, Registry, RegistryError, Renewal, Revocation};
+use footfall::message::Revocation;
+use footfall::registry::{ANSWER_WITHIN, Admission, Admitted, Demand, News, NewsEvent, Registry, RegistryError, Renewal};
 use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::task::block_in_place;

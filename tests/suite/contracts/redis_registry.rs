@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use footfall::message::Revocation;
 use footfall::registry::{
     Admission, Demand, LiveSession, Login, LoginKey, NewsEvent, RedisRegistry, RedisSettings, RegisteredToken, Registry, RegistryError,
-    Revocation,
 };
 use footfall::shutdown::Shutdown;
 use redis::Cmd;

@@ -14,10 +14,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall::message::UserName;
-use footfall::registry::{
-    Admission, Admitted, Demand, Lease, LiveSession, News, NewsEvent, NewsReader, NodeRun, Registry, Renewal, TokenId,
-};
+use footfall::message::{TokenId, UserName};
+use footfall::registry::{Admission, Admitted, Demand, Lease, LiveSession, News, NewsEvent, NewsReader, NodeRun, Registry, Renewal};
 use tokio::time::timeout;
 
 pub(crate) use leases::*;

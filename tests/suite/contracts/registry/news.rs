@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall::registry::{LoginKey, News, NewsEvent, Registry, RegistryError, Revocation};
+use footfall::message::Revocation;
+use footfall::registry::{LoginKey, News, NewsEvent, Registry, RegistryError};
 use tokio::time::{Instant, timeout};
 
 use super::{Home, LONG, admission, lease, news, next, node, nothing_more, reader, token, user};

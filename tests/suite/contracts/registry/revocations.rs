@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use footfall::registry::{Admission, Admitted, Demand, News, Registry, RegistryError, Revocation};
+use footfall::message::Revocation;
+use footfall::registry::{Admission, Admitted, Demand, News, Registry, RegistryError};
 
 use super::{Home, admission, live, news, node, nothing_more, reader, sessions_of, token, user};
 
