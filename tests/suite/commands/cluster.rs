@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{CANARY, DEADLINE, Home};
 use crate::support::http;
-use crate::support::servers::{kafka, postgres};
+use crate::support::servers::{kafka, postgres, redis};
 use crate::support::stomp::{Client, send, subscribe};
 
 /// Settings of a cluster of its own on the shared servers.
@@ -31,6 +31,11 @@ fn cluster() -> (Home, String) {
         kind = "postgres"
         [store.postgres]
         url = "{url}"
+        [registry]
+        kind = "redis"
+        [registry.redis]
+        url = "{redis}"
+        prefix = "{name}"
         [[auth.keys]]
         algorithms = ["HS256"]
         secret = "{CANARY}"
@@ -42,6 +47,7 @@ fn cluster() -> (Home, String) {
         "#,
         brokers = kafka().bootstrap_servers(),
         url = postgres().url(&name),
+        redis = redis().url(),
     ));
     (home, name)
 }

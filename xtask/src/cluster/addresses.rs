@@ -120,6 +120,7 @@ mod tests {
         for (host, port, real) in [
             ("kafka", 9092, 20001),
             ("postgres", 5432, 20002),
+            ("redis", 6379, 20005),
             ("footfall-node-1", 8080, 20003),
             ("footfall-node-2", 8080, 20004),
             ("api", 8080, 20003),
@@ -137,6 +138,7 @@ mod tests {
             ("kafka", "kafka"),
             ("kafka:9092,kafka:9092", "127.0.0.1:20001,127.0.0.1:20001"),
             ("postgres://postgres@postgres:5432/postgres", "postgres://postgres@127.0.0.1:20002/postgres"),
+            ("redis://redis:6379/0", "redis://127.0.0.1:20005/0"),
             ("postgres://kafka:secret@postgres:5432/x", "postgres://kafka:secret@127.0.0.1:20002/x"),
             (
                 "server footfall-node-1:8080 max_fails=0; server footfall-node-2:8080;",

@@ -9,13 +9,14 @@ use anyhow::{Context, ensure};
 use crate::dockerfile::Dockerfile;
 use crate::root;
 use crate::services::server::{Launch, Plan as ServerPlan, Ready};
-use crate::services::{Kafka, Nginx, Port, Postgres, PostgresOptions, Server, scratch};
+use crate::services::{Kafka, Nginx, Port, Postgres, PostgresOptions, Redis, Server, scratch};
 
 use super::addresses::Addresses;
 use super::compose;
 use super::images::footfall::{self, Program};
 use super::images::nginx::{self, Proxy};
 use super::images::postgres::Database;
+use super::images::redis::Cache;
 use super::images::{Image, kafka::Broker};
 use super::plan::{Plan, Planned};
 use super::{Cluster, Options, Part, Published};
@@ -40,7 +41,7 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
     let default = default_command(&deploy)?;
     let maker = Maker { options, addresses: &addresses, deploy: &deploy, folder: &folder, command: &default };
 
-    let (mut broker, mut database, mut proxy, mut nodes, mut jobs) = (None, None, None, None, Vec::new());
+    let (mut broker, mut database, mut cache, mut proxy, mut nodes, mut jobs) = (None, None, None, None, None, Vec::new());
     let mut part_of: BTreeMap<&str, Part> = BTreeMap::new();
     for (name, planned) in &plan.services {
         let own = ports.remove(name).unwrap_or_default();
@@ -52,6 +53,10 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
             Image::Postgres(image) => {
                 ensure!(database.replace((image, own)).is_none(), "services.{name}: there is another PostgreSQL");
                 Part::Postgres
+            }
+            Image::Redis(image) => {
+                ensure!(cache.replace((image, own)).is_none(), "services.{name}: there is another Redis");
+                Part::Redis
             }
             Image::Nginx(image) => {
                 ensure!(proxy.replace((image, own)).is_none(), "services.{name}: there is another nginx");
@@ -71,6 +76,7 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
     }
     let (broker, broker_ports) = broker.context("there is no service of image apache/kafka")?;
     let (database, database_ports) = database.context("there is no service of image postgres")?;
+    let (cache, cache_ports) = cache.context("there is no service of image redis")?;
     let (proxy, proxy_ports) = proxy.context("there is no service of image nginx")?;
     let (name, planned, program, node_ports) = nodes.context("there is no service with nodes")?;
 
@@ -92,6 +98,7 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
         jobs,
         kafka: kafka?,
         postgres: postgres?,
+        redis: redis(&folder.join("redis"), cache, cache_ports)?,
         waves: plan.waves.iter().map(|wave| wave.iter().map(|name| part_of[name.as_str()]).collect()).collect(),
         database: database.name.clone(),
         launch,
@@ -146,6 +153,12 @@ fn postgres(folder: &Path, database: &Database, ports: Vec<Port>, fsync: bool) -
         fsync,
     };
     Postgres::new(folder, only(ports)?, options)
+}
+
+fn redis(folder: &Path, cache: &Cache, ports: Vec<Port>) -> anyhow::Result<Redis> {
+    let mut settings: Vec<(&str, &str)> = cache.settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    settings.push(("requirepass", &cache.password.0));
+    Redis::new(folder, only(ports)?, &settings)
 }
 
 fn only(ports: Vec<Port>) -> anyhow::Result<Port> {
@@ -302,6 +315,7 @@ mod tests {
         assert_eq!(value("FOOTFALL_SERVER__PORT"), "1234");
         assert_eq!(value("FOOTFALL_BUS__KAFKA__BROKERS"), ports["kafka"][0].address().to_string());
         assert_eq!(value("FOOTFALL_STORE__POSTGRES__URL"), format!("postgres://footfall@{}/footfall", ports["postgres"][0].address()));
+        assert_eq!(value("FOOTFALL_REGISTRY__REDIS__URL"), format!("redis://{}/0", ports["redis"][0].address()));
         assert_eq!(Path::new(value("FOOTFALL_CONFIG")), fs::canonicalize(deploy.join("footfall.toml")).unwrap());
         assert_eq!(launch.arguments, ["run"]);
     }

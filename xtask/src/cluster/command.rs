@@ -18,8 +18,8 @@ use crate::test::build_node;
 use super::logs::Follower;
 use super::{Cluster, Options, Published};
 
-/// The file's name for the password of the database.
-const PASSWORD: &str = "POSTGRES_PASSWORD";
+/// The file's names for the passwords of the database and of Redis.
+const PASSWORDS: [&str; 2] = ["POSTGRES_PASSWORD", "REDIS_PASSWORD"];
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 /// Builds the node, starts everything, and stops it when it is asked to.
@@ -41,7 +41,7 @@ fn all(nodes: Option<usize>, settings: Option<PathBuf>, release: bool) -> anyhow
     options.settings = settings.map(fs::canonicalize).transpose().context("the settings")?;
     options.waits_for_disk = release;
     options.variables = variables()?.into_iter().collect();
-    let is_made_up = options.variables.get(PASSWORD).is_none_or(String::is_empty);
+    let made_up = PASSWORDS.map(|name| options.variables.get(name).is_none_or(String::is_empty));
     options.folder = Some(folder.path().to_owned());
     options.ports = Published::AsWritten;
     // For people, whatever machines are to read.
@@ -53,7 +53,7 @@ fn all(nodes: Option<usize>, settings: Option<PathBuf>, release: bool) -> anyhow
     runtime.block_on(async {
         let mut asked = Asked::new()?;
         let Some(cluster) = started(options, &mut asked, &mut logs).await? else { return Ok(()) };
-        say(&cluster, is_made_up)?;
+        say(&cluster, made_up)?;
         let mut known = BTreeSet::new();
         while !asked.within(BETWEEN_LOOKS).await {
             show(&mut logs);
@@ -103,7 +103,7 @@ async fn stopped(cluster: Cluster, asked: &mut Asked, logs: &mut Follower) -> an
 }
 
 /// A password that somebody chose is not shown.
-fn say(cluster: &Cluster, is_made_up: bool) -> anyhow::Result<()> {
+fn say(cluster: &Cluster, made_up: [bool; 2]) -> anyhow::Result<()> {
     let token = cluster.footfall(&["token", "--user", "alice"])?.join("");
     let kafka = cluster.kafka().bootstrap_servers();
     let database = format!("postgres://{}/{}", cluster.postgres().address(), cluster.database());
@@ -113,7 +113,9 @@ fn say(cluster: &Cluster, is_made_up: bool) -> anyhow::Result<()> {
         println!("   {:<16} http://{}", node.name(), node.address());
     }
     println!("   Kafka            {kafka}");
-    println!("   PostgreSQL       {}", if is_made_up { cluster.database_url() } else { database });
+    println!("   PostgreSQL       {}", if made_up[0] { cluster.database_url() } else { database });
+    let redis = cluster.redis();
+    println!("   Redis            {}", if made_up[1] { redis.url() } else { format!("redis://{}/", redis.address()) });
     println!("   a token          {token}");
     println!("   folders          {}\n", cluster.folder().display());
     println!("   Ctrl-C stops everything.\n");

@@ -25,7 +25,7 @@ use tempfile::TempDir;
 
 use crate::report::succeeded;
 use crate::services::server::Launch;
-use crate::services::{Ending, Kafka, Nginx, Postgres, Server};
+use crate::services::{Ending, Kafka, Nginx, Postgres, Redis, Server};
 
 pub use command::run;
 pub use options::{Options, Published};
@@ -42,6 +42,7 @@ pub struct Cluster {
     jobs: Vec<Server>,
     kafka: Kafka,
     postgres: Postgres,
+    redis: Redis,
     /// What starts together.
     waves: Vec<Vec<Part>>,
     database: String,
@@ -57,6 +58,7 @@ pub struct Cluster {
 enum Part {
     Kafka,
     Postgres,
+    Redis,
     Nodes,
     Nginx,
     Job(usize),
@@ -97,6 +99,10 @@ impl Cluster {
 
     pub fn postgres(&self) -> &Postgres {
         &self.postgres
+    }
+
+    pub fn redis(&self) -> &Redis {
+        &self.redis
     }
 
     pub fn nginx(&self) -> &Nginx {
@@ -185,6 +191,7 @@ impl Cluster {
         match part {
             Part::Kafka => self.kafka.nodes().iter().collect(),
             Part::Postgres => vec![&self.postgres],
+            Part::Redis => vec![&self.redis],
             Part::Nodes => self.nodes.iter().collect(),
             Part::Nginx => vec![&self.nginx],
             Part::Job(index) => self.jobs.get(index).into_iter().collect(),
@@ -195,6 +202,7 @@ impl Cluster {
         match part {
             Part::Kafka => self.kafka.start(),
             Part::Postgres => self.start_database(),
+            Part::Redis => self.redis.start(),
             Part::Nodes => {
                 self.nodes.iter().try_for_each(Server::launch)?;
                 self.nodes.iter().try_for_each(Server::wait_until_ready)
@@ -271,12 +279,18 @@ exec NGINX -p "$PWD/" -c nginx.conf -e error.log
 "#;
 
     fn get(address: SocketAddr) -> String {
+        let answer = ask(address, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        answer.lines().last().unwrap_or_default().to_owned()
+    }
+
+    /// A question after which the other side closes.
+    fn ask(address: SocketAddr, question: &str) -> String {
         let mut socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        socket.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        socket.write_all(question.as_bytes()).unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
-        answer.lines().last().unwrap_or_default().to_owned()
+        answer
     }
 
     #[test]
@@ -306,6 +320,11 @@ exec NGINX -p "$PWD/" -c nginx.conf -e error.log
         assert_eq!(cluster.kafka().topics(&["--list"]).unwrap().concat(), "", "nobody created any");
         let limit = cluster.postgres().query(cluster.database(), "SHOW max_connections").unwrap();
         assert_eq!(limit, ["200"], "as the file's command says");
+        let redis = cluster.redis();
+        assert!(environment.contains(&format!("FOOTFALL_REGISTRY__REDIS__PASSWORD={}\n", redis.password().unwrap())));
+        assert!(ask(redis.address(), "PING\r\nQUIT\r\n").starts_with("-NOAUTH "));
+        let answer = ask(redis.address(), &format!("AUTH {}\r\nCONFIG GET appendonly\r\nQUIT\r\n", redis.password().unwrap()));
+        assert!(answer.contains("\r\nyes\r\n"), "as the file's command says: {answer}");
         let job = fs::read_to_string(cluster.folder().join("topics/topics.log")).unwrap();
         assert_eq!(job, "topics create\n");
         assert_eq!(cluster.footfall(&["token", "--user", "alice"]).unwrap(), ["token --user alice"]);

@@ -91,9 +91,8 @@ mod tests {
     type Change = Box<dyn Fn(&mut Compose)>;
 
     fn compose(change: impl Fn(&mut Compose)) -> anyhow::Result<Plan> {
-        let variable = |name: &str| {
-            name.ends_with("_SECRET").then(|| "x".repeat(40)).or_else(|| (name == "POSTGRES_PASSWORD").then(|| "y".to_owned()))
-        };
+        let variable =
+            |name: &str| name.ends_with("_SECRET").then(|| "x".repeat(40)).or_else(|| name.ends_with("_PASSWORD").then(|| "y".to_owned()));
         let mut compose = read(&root().join("deploy/compose.yaml"), &variable)?;
         change(&mut compose);
         Plan::new(&compose)
@@ -107,7 +106,7 @@ mod tests {
     fn ours_is_understood_and_started_in_order() {
         let plan = compose(|_| {}).unwrap();
         assert_eq!(plan.project, "footfall");
-        assert_eq!(plan.waves, [vec!["kafka", "postgres"], vec!["topics"], vec!["node"], vec!["nginx"]]);
+        assert_eq!(plan.waves, [vec!["kafka", "postgres", "redis"], vec!["topics"], vec!["node"], vec!["nginx"]]);
         assert_eq!(plan.services["nginx"].published, Some(8080));
         let Image::Footfall(node) = &plan.services["node"].image else { panic!("node is no footfall") };
         assert_eq!((node.replicas, node.port, node.health_path.as_deref()), (3, 8080, Some("/health/ready")));
@@ -117,6 +116,9 @@ mod tests {
         let Image::Nginx(nginx) = &plan.services["nginx"].image else { panic!("nginx is no nginx") };
         assert_eq!(nginx.template, "./nginx/nginx.conf.template");
         let Image::Postgres(postgres) = &plan.services["postgres"].image else { panic!("postgres is no PostgreSQL") };
+        let Image::Redis(redis) = &plan.services["redis"].image else { panic!("redis is no Redis") };
+        let settings: Vec<_> = redis.settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(settings, [("appendonly", "yes"), ("maxmemory-policy", "noeviction")]);
         assert_eq!(postgres.settings[0], ("synchronous_commit".to_owned(), "on".to_owned()));
     }
 
@@ -139,6 +141,11 @@ mod tests {
             ("services.postgres.environment.PGDATA", set("postgres", "PGDATA", "/x")),
             ("services.postgres.volumes", Box::new(|compose| assert!(compose.volumes.remove("postgres").is_some()))),
             ("services.postgres.command", with("postgres", |postgres| postgres.command.push("-F".to_owned()))),
+            ("services.redis.environment.REDIS_ARGS", set("redis", "REDIS_ARGS", "--save 60 1")),
+            ("services.redis.command", with("redis", |redis| redis.command[2] = redis.command[2].replace("requirepass", "masterauth"))),
+            ("services.redis.command", with("redis", |redis| redis.command[2] = redis.command[2].replace("yes", "$ON"))),
+            ("services.redis.command", with("redis", |redis| redis.command[2].push_str("echo\n"))),
+            ("services.redis.healthcheck.test", with("redis", |redis| redis.healthcheck.as_mut().unwrap().test.truncate(2))),
             ("services.nginx.environment.NGINX_ENVSUBST_FILTER", set("nginx", "NGINX_ENVSUBST_FILTER", "X")),
             ("services.nginx.ports", with("nginx", |nginx| nginx.ports[0] = "8080:80".to_owned())),
             ("services.node.environment.FOOTFALL_CONFIG", set("node", "FOOTFALL_CONFIG", "/etc/other.toml")),

@@ -4,6 +4,7 @@ pub(super) mod footfall;
 pub(super) mod kafka;
 pub(super) mod nginx;
 pub(super) mod postgres;
+pub(super) mod redis;
 
 use thiserror::Error;
 
@@ -23,6 +24,7 @@ pub(crate) struct Unmapped {
 pub(super) enum Image {
     Kafka(kafka::Broker),
     Postgres(postgres::Database),
+    Redis(redis::Cache),
     Nginx(nginx::Proxy),
     Footfall(footfall::Program),
 }
@@ -34,6 +36,7 @@ impl Image {
             (Some(_), _) => footfall::map(named).map(Self::Footfall),
             (None, "apache/kafka") => kafka::map(named).map(Self::Kafka),
             (None, "postgres") => postgres::map(named).map(Self::Postgres),
+            (None, "redis") => redis::map(named).map(Self::Redis),
             (None, "nginx") => nginx::map(named).map(Self::Nginx),
             (None, other) => Err(named.unmapped("image", format!("no server here stands for `{other}`"))),
         }
@@ -44,9 +47,19 @@ impl Image {
         match self {
             Self::Kafka(broker) => broker.port,
             Self::Postgres(_) => postgres::PORT,
+            Self::Redis(_) => redis::PORT,
             Self::Nginx(proxy) => proxy.port,
             Self::Footfall(program) => program.port,
         }
+    }
+}
+
+/// Not shown by `Debug`.
+pub(super) struct Secret(pub(super) String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Secret")
     }
 }
 

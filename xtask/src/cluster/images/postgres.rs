@@ -1,6 +1,6 @@
 //! `postgres`: a user, a database, and settings after `-c`.
 
-use super::{Named, Unmapped};
+use super::{Named, Secret, Unmapped};
 
 pub(in crate::cluster) const PORT: u16 = 5432;
 
@@ -10,15 +10,6 @@ pub(in crate::cluster) struct Database {
     pub(in crate::cluster) name: String,
     pub(in crate::cluster) password: Secret,
     pub(in crate::cluster) settings: Vec<(String, String)>,
-}
-
-/// Not shown by `Debug`.
-pub(in crate::cluster) struct Secret(pub(in crate::cluster) String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("Secret")
-    }
 }
 
 pub(super) fn map(named: &Named<'_>) -> Result<Database, Unmapped> {
