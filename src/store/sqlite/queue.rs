@@ -32,8 +32,7 @@ impl Write {
             Self::Append(_, reply) => reply.begin(),
             Self::Claim(_, _, reply) => reply.begin(),
             Self::Renumber(_, _, reply) => reply.begin(),
-            Self::Adopt(_, _, reply) => reply.begin(),
-            Self::Revoke(_, reply) => reply.begin(),
+            Self::Adopt(_, _, reply) | Self::Revoke(_, reply) => reply.begin(),
         }
     }
 
@@ -42,8 +41,7 @@ impl Write {
             Self::Append(_, reply) => reply.release(),
             Self::Claim(_, _, reply) => reply.release(),
             Self::Renumber(_, _, reply) => reply.release(),
-            Self::Adopt(_, _, reply) => reply.release(),
-            Self::Revoke(_, reply) => reply.release(),
+            Self::Adopt(_, _, reply) | Self::Revoke(_, reply) => reply.release(),
         }
     }
 
@@ -52,8 +50,7 @@ impl Write {
             Self::Append(_, reply) => reply.send(Err(error)),
             Self::Claim(_, _, reply) => reply.send(Err(error)),
             Self::Renumber(_, _, reply) => reply.send(Err(error)),
-            Self::Adopt(_, _, reply) => reply.send(Err(error)),
-            Self::Revoke(_, reply) => reply.send(Err(error)),
+            Self::Adopt(_, _, reply) | Self::Revoke(_, reply) => reply.send(Err(error)),
         }
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use footfall::message::{Destination, Message};
 use footfall::store::{Append, Appended, SqliteSettings, SqliteStore, Store};
+use futures_util::future::try_join_all;
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -92,10 +93,16 @@ async fn append_for_ever(store: Arc<dyn Store>, partition: u32) {
     }
 }
 
+/// Several at once, which are taken in the order of their numbers.
 async fn revoke_for_ever(store: Arc<dyn Store>) {
-    for number in revoked(&store).await.len().. {
-        store.revoke(of_token(&id_of(number), u64::MAX >> 1)).await.unwrap();
-        std::io::stdout().lock().write_all(format!("\nrevoked {number}\n").as_bytes()).unwrap();
+    for first in (revoked(&store).await.len()..).step_by(8) {
+        let numbers = first..first + 8;
+        try_join_all(numbers.clone().map(|number| store.revoke(of_token(&id_of(number), u64::MAX >> 1)))).await.unwrap();
+        let mut lines = String::from("\n");
+        for number in numbers {
+            writeln!(lines, "revoked {number}").unwrap();
+        }
+        std::io::stdout().lock().write_all(lines.as_bytes()).unwrap();
     }
 }
 
