@@ -33,14 +33,8 @@ impl Admissions {
     /// the [`Stay`] is dropped, whatever ends the session tells its outbox.
     pub async fn admit(&self, arrival: Arrival) -> Result<(Arc<User>, Stay), Refusal> {
         let Arrival { user, session, outbox, login } = arrival;
-        let guest = Guest {
-            session: Arc::clone(&session),
-            user: user.name.clone(),
-            standing: Standing::of(&user),
-            login,
-            outbox,
-            since_ms: None,
-        };
+        let guest =
+            Guest { session: Arc::clone(&session), user: user.name.clone(), standing: Standing::of(&user), login, outbox, since_ms: None };
         self.0.present.enter(guest);
         // From here on it leaves, whatever happens.
         let stay = Stay { inner: Arc::clone(&self.0), session };

@@ -57,7 +57,8 @@ async fn without_a_service_token_nothing_is_told_not_even_what_there_is() {
         }
     }
     // A body is not even waited for.
-    let asked = format!("POST /api/tokens HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n", node.address);
+    let asked =
+        format!("POST /api/tokens HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n", node.address);
     assert_eq!(ask(node.address, &asked).await.status, 401);
     bob.lives().await;
 }
@@ -118,7 +119,8 @@ async fn what_is_not_there_and_what_can_not_be_meant_is_said() {
     }
     let no_such = answer("PUT", "/api/tokens/none/roles".to_owned(), Some(json!({ "roles": ["A"] }))).await;
     assert_eq!(no_such.problem(), (404, "not-found".to_owned()));
-    for (path, empty) in [("/api/users/nobody/sessions", "sessions"), ("/api/users/nobody/logins", "logins"), ("/api/users/nobody/tokens", "tokens")]
+    for (path, empty) in
+        [("/api/users/nobody/sessions", "sessions"), ("/api/users/nobody/logins", "logins"), ("/api/users/nobody/tokens", "tokens")]
     {
         assert_eq!(answer("GET", path.to_owned(), None).await.json(), json!({ empty: [] }));
     }
@@ -404,7 +406,9 @@ async fn a_client_that_hangs_up_harms_nobody() {
     let node = TestNode::start(&format!("{OPEN}{AUTH}")).await;
     for _ in 0..20 {
         let mut stream = TcpStream::connect(node.address).await.unwrap();
-        let half = format!("POST /api/tokens HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SERVICE_TOKEN}\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{{");
+        let half = format!(
+            "POST /api/tokens HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SERVICE_TOKEN}\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{{"
+        );
         stream.write_all(half.as_bytes()).await.unwrap();
     }
     assert_eq!(order(node.address, "GET", "/api/nodes", None).await.status, 200);

@@ -39,7 +39,7 @@ impl Answer {
 
     /// Status and code of an answer that says why not.
     pub(crate) fn problem(&self) -> (u16, String) {
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text());
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}{}", self.head, self.text());
         let problem = self.json();
         assert_eq!(problem["status"], self.status);
         for key in ["type", "title", "detail"] {
