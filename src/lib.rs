@@ -8,6 +8,7 @@ pub mod transport;
 
 pub mod session;
 
+pub mod admission;
 pub mod auth;
 pub mod channel;
 pub mod policy;

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
-use crate::auth::{AuthError, Issuer};
+use crate::admission::{AdmissionSettings, Admissions, CountConnections, Counting};
+use crate::auth::{AuthError, Issuer, TokenRegistry};
 use crate::broker::OutboxSettings;
 use crate::bus::{Audience, Bus, BusError, BusState, KafkaBus, KafkaError, MemoryBus, MemoryBusSettings, Topic};
 use crate::channel::{Authentication, ChannelInterceptor, InboundChannel, RateLimit};
@@ -15,8 +16,11 @@ use crate::consumers::{KeepOf, Partitions, RetentionSettings, Trouble, broadcast
 use crate::edge::{Edge, EdgeSettings, Numbering};
 use crate::message::{Destination, UserName};
 use crate::policy::Policies;
+use crate::registry::{MemoryRegistry, MemoryRegistrySettings, NodeRun, RedisRegistry, Registry, RegistryError};
 use crate::session::is_reserved;
-use crate::settings::{BadSettings, BusKind, BusSettings, Checked, Mode, Settings, StoreKind, StoreSettings};
+use crate::settings::{
+    BadSettings, BusKind, BusSettings, Checked, Mode, RegistryKind, RegistrySettings, Settings, StoreKind, StoreSettings,
+};
 use crate::shutdown::Shutdown;
 use crate::store::{Keep, PartitionKey, PostgresStore, SharedReads, SqliteStore, Store, StoreError};
 use crate::transport::{self, Connections, Development, Hindrance, Readiness, ServerSettings, Transport};
@@ -41,6 +45,8 @@ pub enum StartError {
     Bus(#[from] BusError),
     #[error(transparent)]
     Kafka(#[from] KafkaError),
+    #[error("the registry can't be used: {0}")]
+    Registry(#[source] RegistryError),
     #[error("no tokens can be made for development: {0}")]
     Issuer(#[from] AuthError),
 }
@@ -55,6 +61,7 @@ pub struct Node {
     connections: Connections,
     bus: Arc<dyn Bus>,
     store: Arc<dyn Store>,
+    admissions: Admissions,
 }
 
 impl Node {
@@ -92,12 +99,19 @@ impl Node {
             RetentionSettings { interval: settings.store.retention_interval.0, idempotency_window: settings.store.idempotency_window.0 };
         shutdown.spawn_essential("retention", retention(Arc::clone(&store), keep_of(&policies), rounds, shutdown.clone()));
 
+        let connections = Connections::default();
+        let registry = open_registry(&settings.registry, &shutdown)?;
+        let count = connections.clone();
+        let count: CountConnections = Arc::new(move || u64::try_from(count.count()).unwrap_or(u64::MAX));
+        let admission = admission_settings(&settings, &name, address);
+        let admissions = Admissions::start(admission, registry, Arc::clone(&store), count, &shutdown).await.map_err(StartError::Store)?;
+
         let rate_limit = Arc::new(RateLimit::new(&settings.rate_limit, Arc::clone(&policies)));
         shutdown.spawn_essential("rate-limit", forget_idle(Arc::clone(&rate_limit), shutdown.clone()));
-        let authentication = Authentication::new(Arc::new(checked.verifier));
+        let authentication = Authentication::new(Arc::new(checked.verifier), admissions.clone());
         let channel = InboundChannel::new(authentication, rate_limit, policies, interceptors, Arc::clone(&bus), edge);
 
-        let (readiness, connections) = (Readiness::new(hindrance(&bus, partitions)), Connections::default());
+        let readiness = Readiness::new(hindrance(&bus, partitions, admissions.clone()));
         let transport = Transport {
             server: settings.server.clone(),
             session: Arc::new(settings.session),
@@ -116,12 +130,17 @@ impl Node {
         shutdown.spawn_essential("listener", serving);
         readiness.set_ready();
         tracing::info!(node = name, %address, mode = ?settings.mode, "ready");
-        Ok(Self { address, server: settings.server, shutdown, readiness, connections, bus, store })
+        Ok(Self { address, server: settings.server, shutdown, readiness, connections, bus, store, admissions })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Who may be here: to revoke, to log out, to look.
+    pub fn admissions(&self) -> &Admissions {
+        &self.admissions
     }
 
     /// Runs until it is asked to stop, and drains; false if a part of it failed, or would not end.
@@ -133,6 +152,8 @@ impl Node {
         let connections = self.connections.clone();
         self.shutdown.spawn("drain", async move { connections.drain(spread).await });
         let drained = self.shutdown.drain(spread + AFTER_DRAIN).await;
+        self.admissions.close().await;
+        self.admissions.registry().close().await;
         self.bus.close().await;
         self.store.close().await;
         if let Some(part) = self.shutdown.failed() {
@@ -161,11 +182,38 @@ async fn open_bus(settings: &BusSettings, node: &str, shutdown: &Shutdown) -> Re
     })
 }
 
-/// Why this node should be given no clients now. The store is no reason: while it is away SENDs are accepted and wait.
-fn hindrance(bus: &Arc<dyn Bus>, partitions: Partitions) -> Hindrance {
+fn open_registry(settings: &RegistrySettings, shutdown: &Shutdown) -> Result<Arc<dyn Registry>, StartError> {
+    Ok(match settings.kind {
+        RegistryKind::Memory => Arc::new(MemoryRegistry::new(MemoryRegistrySettings::default())),
+        RegistryKind::Redis => Arc::new(RedisRegistry::open(&settings.redis, shutdown).map_err(StartError::Registry)?),
+    })
+}
+
+fn admission_settings(settings: &Settings, node: &str, listens: SocketAddr) -> AdmissionSettings {
+    let auth = &settings.auth;
+    let started_ms = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    AdmissionSettings {
+        counting: match auth.registry {
+            TokenRegistry::Off => Counting::Any,
+            TokenRegistry::Deny => Counting::NotRevoked,
+            TokenRegistry::Allow => Counting::Registered,
+        },
+        max_sessions: auth.max_sessions_per_user,
+        grace: auth.registry_grace.0,
+        longest_token: auth.longest_token.0,
+        leeway: auth.leeway.0,
+        node: NodeRun { name: node.into(), started_ms },
+        address: settings.node.address.as_deref().map_or_else(|| listens.to_string().into(), Arc::from),
+    }
+}
+
+/// Why this node should be given no clients now. The store is no reason: while it is away SENDs are accepted and wait. Nor
+/// is the registry: who is refused for its sake is told so, which no proxy without nodes could.
+fn hindrance(bus: &Arc<dyn Bus>, partitions: Partitions, admissions: Admissions) -> Hindrance {
     let bus = Arc::clone(bus);
     Arc::new(move || match bus.state() {
         BusState::NotReady(why) => Some(why),
+        BusState::Ready if admissions.is_replaced() => Some("node-id-taken"),
         BusState::Ready => partitions.trouble().map(|trouble| match trouble {
             Trouble::OtherLog => "log-refused",
             Trouble::Contested => "partition-contested",

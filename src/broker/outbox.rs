@@ -2,8 +2,8 @@
 //!
 //! Order in the outbox is order on the wire.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::message::{Message, Outcome, Refusal, Tag, Ticket};
+use crate::message::{Code, Message, Outcome, Refusal, Tag, Ticket};
 
 /// Something to be written, or to be decided when its turn to be written comes.
 #[derive(Debug)]
@@ -20,8 +20,10 @@ pub enum Slot {
     Control(Bytes),
     /// How a request ended, by whoever decided it; the session makes the frame.
     Answer(Ticket, Outcome),
-    /// The session is to end for this reason.
+    /// The session is to end for this reason, when what came before is written.
     End(Refusal),
+    /// The user has these roles from now on, and its subscriptions are judged again.
+    Roles(Arc<[Box<str>]>),
     /// A delivery that the session need not know of.
     Auto(Arc<Message>, Arc<Tag>),
     /// A delivery that the client will acknowledge.
@@ -50,6 +52,8 @@ pub struct Outbox {
     slots: Mutex<Vec<Slot>>,
     /// What waits here, and what was taken and not yet written or let go.
     bytes: AtomicUsize,
+    /// Why the session has to end, however much waits here.
+    ended: OnceLock<Code>,
     /// The writer's task.
     filled: AtomicWaker,
     /// Those who wait until there is room for more than what must be delivered anyway.
@@ -72,6 +76,7 @@ impl Outbox {
             settings: OutboxSettings { low, ..settings },
             slots: Mutex::default(),
             bytes: AtomicUsize::new(0),
+            ended: OnceLock::new(),
             filled: AtomicWaker::new(),
             drained: Notify::new(),
             replaying: tokio::sync::Mutex::default(),
@@ -113,6 +118,18 @@ impl Outbox {
         if was_empty {
             self.filled.wake();
         }
+    }
+
+    /// Ends the session now: a client that does not read must not keep it by that. The first reason counts.
+    pub fn end(&self, code: Code) {
+        if self.ended.set(code).is_ok() {
+            self.filled.wake();
+        }
+    }
+
+    /// Why the session has to end now.
+    pub fn ended(&self) -> Option<Code> {
+        self.ended.get().copied()
     }
 
     /// Who is woken when something comes. For the one writer, before it looks.
@@ -257,6 +274,16 @@ mod tests {
     fn still_waits(future: impl Future<Output = ()>) -> impl FnMut() -> bool {
         let mut future = Box::pin(future);
         move || future.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop())).is_pending()
+    }
+
+    #[test]
+    fn the_first_reason_to_end_counts_whatever_waits() {
+        let outbox = Outbox::new(OutboxSettings::default());
+        outbox.answer(control(1));
+        assert_eq!(outbox.ended(), None);
+        outbox.end(Code::TokenRevoked);
+        outbox.end(Code::SessionEnded);
+        assert_eq!(outbox.ended(), Some(Code::TokenRevoked));
     }
 
     #[test]

@@ -1,31 +1,47 @@
-//! The interceptor that checks the JWT on CONNECT.
+//! The interceptor that checks the JWT on CONNECT, and the new one of a session that has one.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 
 use super::interceptor::{Call, ChannelInterceptor, Grant};
+use crate::admission::{Admissions, Arrival};
 use crate::auth::{Credentials, TokenVerifier};
 use crate::message::{Code, Refusal};
-use crate::session::Request;
+use crate::session::{Connect, Refresh, Request};
 
-/// Lets CONNECT through with a good token, and nothing else before it.
+/// Lets CONNECT through with a good token that counts, and nothing else before it.
 #[derive(Debug)]
 pub struct Authentication {
     verifier: Arc<TokenVerifier>,
+    admissions: Admissions,
 }
 
 impl Authentication {
-    pub fn new(verifier: Arc<TokenVerifier>) -> Self {
-        Self { verifier }
+    pub fn new(verifier: Arc<TokenVerifier>, admissions: Admissions) -> Self {
+        Self { verifier, admissions }
     }
 
-    fn check(&self, call: &mut Call) -> Result<(), Refusal> {
-        let Request::Connect(connect) = &call.request else {
-            return if call.caller.user.is_some() { Ok(()) } else { Err(Refusal::new(Code::NotConnected)) };
+    async fn check(&self, call: &mut Call) -> Result<(), Refusal> {
+        call.grant = match &call.request {
+            Request::Connect(connect) => {
+                let arrival = self.arrival(call, connect)?;
+                // Proved; it need not lie about for as long as the session lives.
+                call.caller.handshake = super::Handshake::default();
+                let (user, stay) = self.admissions.admit(arrival).await?;
+                call.caller.stay = Some(stay);
+                Some(Grant::Connect(user))
+            }
+            Request::Refresh(_, refresh) => Some(self.refresh(call, refresh).await?),
+            _ if call.caller.user.is_some() => None,
+            _ => return Err(Code::NotConnected.into()),
         };
+        Ok(())
+    }
+
+    fn arrival(&self, call: &Call, connect: &Connect) -> Result<Arrival, Refusal> {
         let handshake = &call.caller.handshake;
         let credentials = Credentials {
             authorization: connect.authorization.as_deref(),
@@ -33,18 +49,26 @@ impl Authentication {
             handshake_authorization: handshake.authorization.as_deref(),
             cookie: handshake.cookie.as_deref(),
         };
-        let picked = credentials.pick()?;
-        let user = self.verifier.verify(picked.token, now_s())?;
-        // Proved; it need not lie about for as long as the session lives.
-        call.caller.handshake = super::Handshake::default();
-        call.grant = Some(Grant::Connect(Arc::new(user)));
-        Ok(())
+        let user = self.verifier.verify(credentials.pick()?.token, now_s())?;
+        let (session, outbox) = (Arc::clone(&call.caller.session), Arc::clone(&call.caller.outbox));
+        Ok(Arrival { user, session, outbox, login: None })
+    }
+
+    async fn refresh(&self, call: &Call, refresh: &Refresh) -> Result<Grant, Refusal> {
+        let (Some(user), Some(stay)) = (&call.caller.user, &call.caller.stay) else { return Err(Code::NotConnected.into()) };
+        let body = std::str::from_utf8(&refresh.body).unwrap_or_default().trim();
+        let credentials = Credentials { authorization: refresh.authorization.as_deref(), passcode: Some(body), ..Credentials::default() };
+        let refreshed = self.verifier.verify(credentials.pick()?.token, now_s())?;
+        if refreshed.name != user.name {
+            return Err(Refusal::with(Code::TokenInvalid, "The JWT is another user's; connect anew with it."));
+        }
+        Ok(Grant::Refresh(stay.refresh(refreshed).await?))
     }
 }
 
 impl ChannelInterceptor for Authentication {
     fn intercept<'a>(&'a self, call: &'a mut Call) -> BoxFuture<'a, Result<(), Refusal>> {
-        ready(self.check(call)).boxed()
+        self.check(call).boxed()
     }
 }
 

@@ -34,7 +34,7 @@ impl Authorization {
             Request::Subscribe(_, subscribe) => {
                 call.grant = Some(Grant::Subscribe(policies.subscribe(user?, &subscribe.to, now_s())?));
             }
-            Request::Connect(_) | Request::Unsubscribe(..) => {}
+            Request::Connect(_) | Request::Refresh(..) | Request::Unsubscribe(..) => {}
         }
         Ok(())
     }

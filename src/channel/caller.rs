@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::admission::Stay;
 use crate::broker::Outbox;
 use crate::edge::Edge;
-use crate::message::{Destination, Pattern, Tag, User};
+use crate::message::{Destination, Pattern, Refusal, SubscribeTo, Tag, User};
 
 /// What the HTTP handshake brought that may prove who it is. Never logged.
 #[derive(Default)]
@@ -30,8 +31,18 @@ pub struct Caller {
     /// Once CONNECT was accepted.
     pub user: Option<Arc<User>>,
     pub outbox: Arc<Outbox>,
+    /// What says that it may stay; from CONNECT on.
+    pub(super) stay: Option<Stay>,
     edge: Edge,
-    joined: Vec<(Place, Arc<Tag>)>,
+    joined: Vec<Joined>,
+}
+
+/// A subscription, and what was asked for, so that it can be judged again.
+#[derive(Debug)]
+struct Joined {
+    to: SubscribeTo,
+    place: Place,
+    tag: Arc<Tag>,
 }
 
 /// Where a subscription stands.
@@ -43,19 +54,29 @@ pub(super) enum Place {
 
 impl Caller {
     pub(super) fn new(session: Arc<str>, handshake: Handshake, outbox: Arc<Outbox>, edge: Edge) -> Self {
-        Self { session, handshake, user: None, outbox, edge, joined: Vec::new() }
+        Self { session, handshake, user: None, outbox, stay: None, edge, joined: Vec::new() }
     }
 
     /// Notes a subscription, before it can be joined, so that it is left whatever happens.
-    pub(super) fn join(&mut self, place: Place, tag: &Arc<Tag>) {
-        self.joined.push((place, Arc::clone(tag)));
+    pub(super) fn join(&mut self, to: &SubscribeTo, place: Place, tag: &Arc<Tag>) {
+        self.joined.push(Joined { to: to.clone(), place, tag: Arc::clone(tag) });
     }
 
     pub(super) fn leave(&mut self, tag: &Arc<Tag>) {
-        if let Some(index) = self.joined.iter().position(|(_, joined)| Arc::ptr_eq(joined, tag)) {
-            let (place, tag) = self.joined.swap_remove(index);
-            leave(&self.edge, &place, &tag);
+        if let Some(index) = self.joined.iter().position(|joined| Arc::ptr_eq(&joined.tag, tag)) {
+            let joined = self.joined.swap_remove(index);
+            leave(&self.edge, &joined.place, &joined.tag);
         }
+    }
+
+    /// Leaves what `judge` refuses, and tells which that was.
+    pub(super) fn leave_refused(&mut self, judge: impl Fn(&SubscribeTo) -> Option<Refusal>) -> Vec<(Arc<Tag>, Refusal)> {
+        let refused = self.joined.iter().filter_map(|joined| judge(&joined.to).map(|refusal| (Arc::clone(&joined.tag), refusal)));
+        let refused: Vec<_> = refused.collect();
+        for (tag, _) in &refused {
+            self.leave(tag);
+        }
+        refused
     }
 }
 
@@ -68,8 +89,8 @@ fn leave(edge: &Edge, place: &Place, tag: &Arc<Tag>) {
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        for (place, tag) in self.joined.drain(..) {
-            leave(&self.edge, &place, &tag);
+        for joined in self.joined.drain(..) {
+            leave(&self.edge, &joined.place, &joined.tag);
         }
     }
 }

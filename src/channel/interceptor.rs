@@ -23,6 +23,7 @@ pub struct Call {
 #[derive(Debug)]
 pub(super) enum Grant {
     Connect(Arc<User>),
+    Refresh(Arc<User>),
     Send(SendGrant),
     Subscribe(SubscribeGrant),
 }

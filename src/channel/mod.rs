@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use tokio::time::{Instant, timeout_at};
 
 pub use authentication::Authentication;
@@ -24,7 +24,7 @@ pub use rate_limit::{RateLimit, RateLimitSettings};
 use crate::broker::Outbox;
 use crate::bus::{ANSWER_WITHIN, Bus, BusError, Durable, Record, Topic};
 use crate::edge::{Edge, Joined, Joiner, Start, Stored};
-use crate::message::{Code, Message, Outcome, Refusal, RenderedOnce, Ticket, User, keyed_id, new_id};
+use crate::message::{Code, Message, Outcome, Refusal, RenderedOnce, Tag, Ticket, User, keyed_id, new_id};
 use crate::policy::{Policies, Policy, Receipt, SendGrant, SubscribeGrant, SubscribeTarget};
 use crate::session::{From, Request, Send, Subscribe};
 use caller::Place;
@@ -33,6 +33,10 @@ use interceptor::Grant;
 /// What became of a request so far.
 pub enum Handled {
     Connected(Arc<User>),
+    /// The session goes on with another token; these subscriptions may not.
+    Refreshed(Ticket, Arc<User>, Vec<(Arc<Tag>, Refusal)>),
+    /// The user has other roles; these subscriptions may not go on.
+    Judged(Vec<(Arc<Tag>, Refusal)>),
     /// CONNECT was refused.
     Rejected(Refusal),
     Done(Ticket, Outcome),
@@ -46,6 +50,7 @@ pub enum Handled {
 #[derive(Debug)]
 pub struct InboundChannel {
     interceptors: Vec<Box<dyn ChannelInterceptor>>,
+    policies: Arc<ArcSwap<Policies>>,
     bus: Arc<dyn Bus>,
     edge: Edge,
 }
@@ -61,8 +66,8 @@ impl InboundChannel {
         edge: Edge,
     ) -> Self {
         let first: [Box<dyn ChannelInterceptor>; 3] =
-            [Box::new(authentication), Box::new(rate_limit), Box::new(Authorization::new(policies))];
-        Self { interceptors: first.into_iter().chain(interceptors).collect(), bus, edge }
+            [Box::new(authentication), Box::new(rate_limit), Box::new(Authorization::new(Arc::clone(&policies)))];
+        Self { interceptors: first.into_iter().chain(interceptors).collect(), policies, bus, edge }
     }
 
     /// A client that has said nothing yet. `session` is the public id of its session.
@@ -75,7 +80,10 @@ impl InboundChannel {
         async move {
             let mut call = Call::new(caller, request);
             for interceptor in &self.interceptors {
-                if let Err(refusal) = interceptor.intercept(&mut call).await {
+                if let Err(mut refusal) = interceptor.intercept(&mut call).await {
+                    if matches!(call.request, Request::Refresh(..)) {
+                        refusal.notify = self.policies.load().notifies();
+                    }
                     let handled = refused(&call.request, refusal);
                     return (call.caller, handled);
                 }
@@ -85,6 +93,10 @@ impl InboundChannel {
                 (Request::Connect(_), Some(Grant::Connect(user))) => {
                     caller.user = Some(Arc::clone(&user));
                     Handled::Connected(user)
+                }
+                (Request::Refresh(ticket, _), Some(Grant::Refresh(user))) => {
+                    caller.user = Some(Arc::clone(&user));
+                    Handled::Refreshed(ticket, user, self.judge_again(&mut caller))
                 }
                 (Request::Send(ticket, send), Some(Grant::Send(grant))) => self.send(&caller, ticket, send, &grant).await,
                 (Request::Subscribe(ticket, subscribe), Some(Grant::Subscribe(grant))) => {
@@ -100,6 +112,20 @@ impl InboundChannel {
             (caller, handled)
         }
         .boxed()
+    }
+
+    /// Gives the client's user other roles. Like a request: one at a time, between two of the client's own.
+    pub fn change_roles(self: Arc<Self>, mut caller: Box<Caller>, roles: Arc<[Box<str>]>) -> BoxFuture<'static, (Box<Caller>, Handled)> {
+        caller.user = caller.user.take().map(|user| Arc::new(User { roles, ..(*user).clone() }));
+        let withdrawn = self.judge_again(&mut caller);
+        ready((caller, Handled::Judged(withdrawn))).boxed()
+    }
+
+    /// Judges all subscriptions as if they were asked for now, and ends those that are refused.
+    fn judge_again(&self, caller: &mut Caller) -> Vec<(Arc<Tag>, Refusal)> {
+        let Some(user) = caller.user.clone() else { return Vec::new() };
+        let (policies, now_s) = (self.policies.load(), authentication::now_s());
+        caller.leave_refused(|to| policies.subscribe(&user, to, now_s).err())
     }
 
     async fn send(&self, caller: &Caller, ticket: Ticket, send: Send, grant: &SendGrant) -> Handled {
@@ -121,18 +147,18 @@ impl InboundChannel {
         match grant.target() {
             SubscribeTarget::Pattern(_) if subscribe.from != From::Now => refuse(Code::PatternWithoutHistory),
             SubscribeTarget::Pattern(pattern) => {
-                caller.join(Place::Pattern(pattern.clone()), &subscribe.tag);
+                caller.join(&subscribe.to, Place::Pattern(pattern.clone()), &subscribe.tag);
                 self.edge.join_pattern(pattern, &joiner);
                 Handled::Answered
             }
             SubscribeTarget::Destination(_) if !grant.policy().store && subscribe.from != From::Now => refuse(Code::NoHistory),
             SubscribeTarget::Destination(destination) if !grant.policy().store => {
-                caller.join(Place::Destination(destination.clone()), &subscribe.tag);
+                caller.join(&subscribe.to, Place::Destination(destination.clone()), &subscribe.tag);
                 self.edge.join_transient(destination, &joiner);
                 Handled::Answered
             }
             SubscribeTarget::Destination(destination) => {
-                caller.join(Place::Destination(destination.clone()), &subscribe.tag);
+                caller.join(&subscribe.to, Place::Destination(destination.clone()), &subscribe.tag);
                 match self.edge.join(destination, joiner, start(subscribe.from)).await {
                     Ok(Joined::Live) => Handled::Answered,
                     Ok(Joined::CatchingUp(replay)) => Handled::Pending(replay.map(|()| None).boxed()),
@@ -182,7 +208,7 @@ fn with_notify(mut refusal: Refusal, policy: &Policy) -> Refusal {
 fn refused(request: &Request, refusal: Refusal) -> Handled {
     match request {
         Request::Connect(_) => Handled::Rejected(refusal),
-        Request::Send(ticket, _) | Request::Subscribe(ticket, _) | Request::Unsubscribe(ticket, _) => {
+        Request::Send(ticket, _) | Request::Refresh(ticket, _) | Request::Subscribe(ticket, _) | Request::Unsubscribe(ticket, _) => {
             Handled::Done(*ticket, Outcome::Refused(refusal))
         }
     }
@@ -222,6 +248,10 @@ impl std::fmt::Debug for Handled {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Connected(user) => out.debug_tuple("Connected").field(&user.name).finish(),
+            Self::Refreshed(ticket, user, withdrawn) => {
+                out.debug_tuple("Refreshed").field(ticket).field(&user.name).field(&withdrawn.len()).finish()
+            }
+            Self::Judged(withdrawn) => out.debug_tuple("Judged").field(&withdrawn.len()).finish(),
             Self::Rejected(refusal) => out.debug_tuple("Rejected").field(refusal).finish(),
             Self::Done(ticket, outcome) => out.debug_tuple("Done").field(ticket).field(outcome).finish(),
             Self::Answered => out.write_str("Answered"),

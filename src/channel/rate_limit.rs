@@ -78,11 +78,10 @@ impl RateLimit {
 
     fn check(&self, call: &Call) -> Result<(), Refusal> {
         let Some(user) = &call.caller.user else { return Ok(()) };
+        let may_send = || self.sends.check_key(&call.caller.session).is_ok() && self.users.check_key(&user.name).is_ok();
         let (within, notify) = match &call.request {
-            Request::Send(_, send) => {
-                let within = self.sends.check_key(&call.caller.session).is_ok() && self.users.check_key(&user.name).is_ok();
-                (within, self.policies.load().notifies_send(&send.to))
-            }
+            Request::Send(_, send) => (may_send(), self.policies.load().notifies_send(&send.to)),
+            Request::Refresh(..) => (may_send(), self.policies.load().notifies()),
             Request::Subscribe(_, subscribe) => {
                 (self.subscribes.check_key(&call.caller.session).is_ok(), self.policies.load().notifies_subscribe(&subscribe.to))
             }

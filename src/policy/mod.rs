@@ -86,6 +86,11 @@ impl Policies {
         self.first_fit(&destination.shown())
     }
 
+    /// Whether a refusal that concerns no destination leaves the connection alive.
+    pub fn notifies(&self) -> bool {
+        self.notify
+    }
+
     /// All policies in the order of the settings.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Policy>> {
         self.destinations.iter()

@@ -9,7 +9,7 @@ use super::acknowledgement::{AckId, Named};
 use super::delivery::notice;
 use super::error::ProtocolError;
 use super::receipts::{Answer, Asked, Open};
-use super::request::{Request, Send, Subscribe, short};
+use super::request::{Refresh, Request, Send, Subscribe, short};
 use super::settings::SessionSettings;
 use super::subscriptions::{Added, Released, Subscriptions};
 use super::{Effect, Effects};
@@ -86,6 +86,11 @@ impl Connected {
         settings: &SessionSettings,
         effects: &mut Effects,
     ) -> Result<(), ProtocolError> {
+        if let Some(refresh) = Refresh::read(frame) {
+            let ticket = self.open.send(receipt, refresh.size());
+            effects.push(Effect::Ask(Request::Refresh(ticket, refresh)));
+            return Ok(());
+        }
         let send = Send::read(frame, settings)?;
         let ticket = self.open.send(receipt, send.size());
         effects.push(Effect::Ask(Request::Send(ticket, send)));
@@ -181,6 +186,17 @@ impl Connected {
             let frame = notice(&refusal, receipt.as_deref(), (&tag, ack), (session, self.notices), self.version);
             effects.push(Effect::Write(frame));
         }
+        Ok(())
+    }
+
+    /// A subscription that was granted may not stay: it ends, and the client is told.
+    pub(super) fn withdraw(&mut self, tag: &Arc<Tag>, refusal: Refusal, session: &str, effects: &mut Effects) -> Result<(), Fatal> {
+        if !self.subscriptions.withdraw(tag) {
+            return Ok(());
+        }
+        let Some((errors, ack)) = self.errors(&refusal) else { return Err(Fatal { refusal, receipt: None }) };
+        self.notices += 1;
+        effects.push(Effect::Write(notice(&refusal, None, (&errors, ack), (session, self.notices), self.version)));
         Ok(())
     }
 

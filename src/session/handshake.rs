@@ -5,7 +5,7 @@ use stomp_frames::{Command, Frame, FrameWriter, Version};
 
 use super::error::ProtocolError;
 use super::heart_beat::{HeartBeats, Offer};
-use super::request::Connect;
+use super::request::{Connect, any_case};
 use super::settings::{SessionSettings, in_millis};
 use crate::message::UserName;
 
@@ -27,8 +27,7 @@ pub(super) fn read(frame: &Frame, settings: &SessionSettings) -> Result<(Negotia
     // STOMP 1.0 has no heart-beats. A client that offers several versions sends the header before it knows that it
     // will get 1.0, and then never beats, so nothing may be expected of it.
     let heart_beats = if version == Version::V1_0 { HeartBeats::default() } else { offer.agree(settings) };
-    let any_case = |name: &str| frame.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone());
-    let connect = Connect { authorization: any_case("authorization"), passcode: any_case("passcode") };
+    let connect = Connect { authorization: any_case(frame, "authorization"), passcode: any_case(frame, "passcode") };
     Ok((Negotiated { version, heart_beats }, connect))
 }
 

@@ -29,7 +29,7 @@ pub use acknowledgement::AckId;
 pub use delivery::render;
 pub use error::ProtocolError;
 pub use heart_beat::HeartBeats;
-pub use request::{Connect, From, Request, Send, Subscribe};
+pub use request::{Connect, From, REFRESH, Refresh, Request, Send, Subscribe};
 pub use reserved::is_reserved;
 pub use settings::SessionSettings;
 pub use timers::{Due, Timers};
@@ -130,6 +130,14 @@ impl Session {
         match inside.resolve(ticket, outcome, &self.id, effects) {
             Ok(()) => self.finish(effects),
             Err(Fatal { refusal, receipt }) => self.fail(&refusal, receipt.as_deref(), effects),
+        }
+    }
+
+    /// A subscription lost its right: it ends, with a notice or with the session. One that is gone already is passed over.
+    pub fn withdraw(&mut self, tag: &Arc<Tag>, refusal: Refusal, effects: &mut Effects) {
+        let Some(inside) = self.state.inside_mut() else { return };
+        if let Err(Fatal { refusal, receipt }) = inside.withdraw(tag, refusal, &self.id, effects) {
+            self.fail(&refusal, receipt.as_deref(), effects);
         }
     }
 

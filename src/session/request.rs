@@ -16,6 +16,8 @@ pub enum Request {
     /// Answered by [`super::Session::connected`] or [`super::Session::end`].
     Connect(Connect),
     Send(Ticket, Send),
+    /// A SEND to [`REFRESH`].
+    Refresh(Ticket, Refresh),
     Subscribe(Ticket, Subscribe),
     Unsubscribe(Ticket, Arc<Tag>),
 }
@@ -29,6 +31,21 @@ pub struct Connect {
 impl std::fmt::Debug for Connect {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Connect").finish_non_exhaustive()
+    }
+}
+
+/// Where a client SENDs a new token for the session it has.
+pub const REFRESH: &str = "/app/session/refresh";
+
+/// A new token: in the `Authorization` header as in CONNECT, or as the body. Never logged.
+pub struct Refresh {
+    pub authorization: Option<Text>,
+    pub body: Bytes,
+}
+
+impl std::fmt::Debug for Refresh {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Refresh").finish_non_exhaustive()
     }
 }
 
@@ -82,6 +99,20 @@ impl Send {
     }
 }
 
+impl Refresh {
+    /// None if this SEND goes elsewhere.
+    pub(super) fn read(frame: &Frame) -> Option<Self> {
+        if frame.header("destination") != Some(REFRESH) {
+            return None;
+        }
+        Some(Self { authorization: any_case(frame, "authorization"), body: Bytes::copy_from_slice(&frame.body) })
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.body.len() + self.authorization.as_ref().map_or(0, |token| token.len())
+    }
+}
+
 impl Subscribe {
     /// Required headers are there already.
     pub(super) fn read(frame: &Frame, version: Version, settings: &SessionSettings) -> Result<Self, ProtocolError> {
@@ -121,6 +152,11 @@ fn read_from(frame: &Frame, settings: &SessionSettings) -> Result<From, Protocol
             Ok(From::After(position))
         }
     }
+}
+
+/// A header that HTTP's habits may have spelled in other cases.
+pub(super) fn any_case(frame: &Frame, name: &str) -> Option<Text> {
+    frame.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
 }
 
 /// A header that names something: neither empty nor long.

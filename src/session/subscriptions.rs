@@ -71,6 +71,13 @@ impl Subscriptions {
         self.entries.retain(|entry| !Arc::ptr_eq(&entry.tag, tag));
     }
 
+    /// Ends a subscription that lost its right; whether it was there.
+    pub(super) fn withdraw(&mut self, tag: &Arc<Tag>) -> bool {
+        let is_there = self.entry(tag).is_some();
+        self.refused(tag);
+        is_there
+    }
+
     /// Ends the subscription with this id, with all that is held for it.
     pub(super) fn remove(&mut self, id: &str) -> Option<Arc<Tag>> {
         let index = self.entries.iter().position(|entry| *entry.tag.id == *id)?;

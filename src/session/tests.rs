@@ -175,7 +175,7 @@ impl Book {
                 Effect::Ask(request) => {
                     let ticket = match request {
                         Request::Connect(_) => panic!("asked to connect twice"),
-                        Request::Send(ticket, _) | Request::Unsubscribe(ticket, _) => ticket,
+                        Request::Send(ticket, _) | Request::Refresh(ticket, _) | Request::Unsubscribe(ticket, _) => ticket,
                         Request::Subscribe(ticket, subscribe) => {
                             self.tags.push(subscribe.tag);
                             ticket

@@ -104,6 +104,14 @@ impl Settings {
         if !self.node.is_good() {
             wrong.push(Wrong::new("node.id", format!("It has letters, digits and - . _, and at most {} of them.", NodeSettings::MAX_ID)));
         }
+        if self
+            .node
+            .address
+            .as_ref()
+            .is_some_and(|address| address.is_empty() || address.len() > 256 || address.chars().any(char::is_control))
+        {
+            wrong.push(Wrong::new("node.address", "It is host:port or a URL, in one line."));
+        }
         match (self.bus.kind, self.store.kind) {
             (BusKind::Kafka, StoreKind::Sqlite) => {
                 wrong.push(Wrong::new(

@@ -26,7 +26,7 @@ use super::connections::Registered;
 use super::websocket::{End, Incoming, WebSocket};
 use crate::broker::{Outbox, Slot};
 use crate::channel::{Caller, Handled, InboundChannel};
-use crate::message::{Code, Outcome, Refusal, Ticket, User};
+use crate::message::{Code, Outcome, Refusal, Tag, Ticket, User};
 use crate::session::{Effect, Effects, Request, Session, SessionSettings, Timers};
 
 /// How much of the input is worked on before others get their turn.
@@ -88,6 +88,8 @@ pub(super) struct Connection<IO> {
     left_out: usize,
     /// Deliveries that it refused.
     nacks: u64,
+    /// What the user's roles are now; for the channel, once no request is with it.
+    roles: Option<Arc<[Box<str>]>>,
     /// The node stops, and this client leaves once its SENDs are answered.
     leaving: Option<Refusal>,
     ending: Ending,
@@ -121,6 +123,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             alarm: None,
             left_out: 0,
             nacks: 0,
+            roles: None,
             leaving: None,
             ending: Ending::Not,
             _registered: registered,
@@ -224,12 +227,23 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     }
 
     fn poll_asked(&mut self, context: &mut Context<'_>, now: Instant) {
+        if let Some(roles) = self.roles.take_if(|_| self.caller.is_some())
+            && let Some(caller) = self.caller.take()
+        {
+            self.asking = Some(Arc::clone(&self.channel).change_roles(caller, roles));
+        }
         let Some(asking) = &mut self.asking else { return };
         let Poll::Ready((caller, handled)) = asking.as_mut().poll(context) else { return };
         self.asking = None;
         self.caller = Some(caller);
         match handled {
             Handled::Connected(user) => self.connected(&user, now),
+            Handled::Refreshed(ticket, user, withdrawn) => {
+                self.expires(&user, now);
+                self.resolve(ticket, Outcome::Done, now);
+                self.withdraw(withdrawn, now);
+            }
+            Handled::Judged(withdrawn) => self.withdraw(withdrawn, now),
             Handled::Rejected(refusal) => self.end(&refusal, now),
             Handled::Done(ticket, outcome) => self.resolve(ticket, outcome, now),
             Handled::Answered => {}
@@ -240,13 +254,25 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     fn connected(&mut self, user: &User, now: Instant) {
         tracing::Span::current().record("user", user.name.as_str());
         tracing::debug!("session connected");
+        self.expires(user, now);
+        self.session.connected(&user.name, &mut self.effects);
+        self.apply(now);
+    }
+
+    /// When the session has to end for its token's sake.
+    fn expires(&mut self, user: &User, now: Instant) {
         if let Some(expires_at) = user.expires_at {
             // So far in the future that no clock can say it: never.
             let expires_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(expires_at));
             let left = expires_at.map(|at| at.duration_since(SystemTime::now()).unwrap_or(GRACE));
             self.timers.token_expires(left.and_then(|left| now.checked_add(left)));
         }
-        self.session.connected(&user.name, &mut self.effects);
+    }
+
+    fn withdraw(&mut self, withdrawn: Vec<(Arc<Tag>, Refusal)>, now: Instant) {
+        for (tag, refusal) in withdrawn {
+            self.session.withdraw(&tag, refusal, &mut self.effects);
+        }
         self.apply(now);
     }
 
@@ -300,7 +326,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             let acted = self.poll_timers(context, now);
             // An answer from the outbox may have let the next frame in.
             let wants_again = !wanted && self.wants_input();
-            let more = input == Input::More || acted || wants_again || (written && full) || !matches!(self.ending, Ending::Not);
+            let judges = self.roles.is_some() && self.caller.is_some();
+            let more = input == Input::More || acted || judges || wants_again || (written && full) || !matches!(self.ending, Ending::Not);
             if !more {
                 return Poll::Pending;
             }

@@ -21,6 +21,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         if self.outbox.is_overflowed() && matches!(self.ending, Ending::Not) {
             self.end(&Refusal::new(Code::SlowConsumer), now);
         }
+        if let Some(code) = self.outbox.ended()
+            && matches!(self.ending, Ending::Not)
+        {
+            self.end(&Refusal::new(code), now);
+        }
         while self.socket.has_room() {
             if self.slots.is_empty() {
                 if !self.outbox.take(&mut self.slots) {
@@ -65,6 +70,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             // What the bus has already will be answered, so that nobody sends it again.
             Slot::End(refusal) if refusal.code == Code::Draining && self.session.in_flight().sends > 0 => self.leaving = Some(refusal),
             Slot::End(refusal) => self.end(&refusal, now),
+            // The channel is asked at the next turn.
+            Slot::Roles(roles) => self.roles = Some(roles),
         }
     }
 

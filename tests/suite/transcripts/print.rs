@@ -34,6 +34,10 @@ pub(super) fn asked(request: &Request) -> String {
             let headers: Vec<String> = headers.iter().map(|(name, value)| format!(" {name}={}", value.escape_debug())).collect();
             format!("? {} SEND {to}{key}{content_type}{} {:?}", ticket.0, headers.concat(), String::from_utf8_lossy(body))
         }
+        Request::Refresh(ticket, refresh) => {
+            let authorization = refresh.authorization.as_deref().map(|value| format!(" authorization={value}")).unwrap_or_default();
+            format!("? {} REFRESH{authorization} {:?}", ticket.0, String::from_utf8_lossy(&refresh.body))
+        }
         Request::Subscribe(ticket, Subscribe { to, from, tag, receipt }) => {
             let to = match to {
                 SubscribeTo::Destination(to) | SubscribeTo::Application(to) => to.to_string(),

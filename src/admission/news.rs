@@ -1,0 +1,115 @@
+//! What every node is told at once, done on this one: sessions end, roles change.
+
+use std::sync::Arc;
+
+use super::{Inner, revoked};
+use crate::broker::Slot;
+use crate::message::{Code, Revocation, TokenId};
+use crate::registry::{News, NewsEvent, NewsReader, Why};
+use crate::shutdown::Shutdown;
+
+/// Until the node stops.
+pub(super) async fn follow(inner: Arc<Inner>, mut reader: Box<dyn NewsReader>, shutdown: Shutdown) {
+    loop {
+        let event = tokio::select! {
+            event = reader.next() => event,
+            () = shutdown.stopped() => return,
+        };
+        match event {
+            Ok(NewsEvent::News(news)) => inner.hear(&news).await,
+            // Beside this, since it may have to wait for the store, and news go on.
+            Ok(NewsEvent::Lost) => inner.lost.notify_one(),
+            Err(error) => {
+                if !shutdown.is_stopped() {
+                    tracing::error!(%error, "news can't be read any more");
+                }
+                return;
+            }
+        }
+    }
+}
+
+impl Inner {
+    async fn hear(&self, news: &News) {
+        match news {
+            News::TokenRevoked { token } => {
+                self.grace.forget(token);
+                // Where tokens are registered one that was unregistered may be registered again.
+                if self.settings.counting == super::Counting::NotRevoked {
+                    self.revoked.add(&Revocation::Token { token: token.clone(), until: revoked::UNKNOWN });
+                }
+                if self.counts() {
+                    self.end_all_with(token);
+                }
+            }
+            News::UserRevoked { user, issued_before } => {
+                self.heed(&Revocation::User { user: user.clone(), issued_before: *issued_before, until: revoked::UNKNOWN });
+            }
+            News::TokenChanged { token } => {
+                self.grace.forget(token);
+                self.look_at_roles(token).await;
+            }
+            News::SessionEnded { session, why, .. } => {
+                let code = match why {
+                    Why::PushedOut => Code::SessionReplaced,
+                    Why::Asked => Code::SessionEnded,
+                };
+                self.end(session, code);
+            }
+            News::LoginEnded { login } => {
+                for guest in self.present.with_login(*login) {
+                    guest.outbox.end(Code::SessionEnded);
+                }
+            }
+        }
+    }
+
+    /// Remembers a revocation, and ends whom it is about.
+    pub(super) fn heed(&self, revocation: &Revocation) {
+        if !self.counts() {
+            return;
+        }
+        self.revoked.add(revocation);
+        match revocation {
+            Revocation::Token { token, .. } => self.end_all_with(token),
+            Revocation::User { user, .. } => {
+                for guest in self.present.of_user(user) {
+                    if self.revoked.covers(&guest.user, guest.token.as_ref(), guest.issued_at) {
+                        guest.outbox.end(Code::TokenRevoked);
+                    }
+                }
+            }
+        }
+    }
+
+    fn end_all_with(&self, token: &TokenId) {
+        for guest in self.present.with_token(token) {
+            guest.outbox.end(Code::TokenRevoked);
+        }
+    }
+
+    /// A token has other roles now; who is connected with it gets them.
+    pub(super) async fn look_at_roles(&self, token: &TokenId) {
+        let guests = self.present.with_token(token);
+        if guests.is_empty() || self.settings.counting != super::Counting::Registered {
+            return;
+        }
+        match self.registry.registered(token.clone()).await {
+            Ok(Some(registered)) => {
+                for guest in guests {
+                    if guest.user != registered.user {
+                        guest.outbox.end(Code::TokenRevoked);
+                    } else if let Some(roles) = &registered.roles {
+                        guest.outbox.answer(Slot::Roles(Arc::clone(roles)));
+                    }
+                }
+            }
+            Ok(None) => self.end_all_with(token),
+            // Whoever may have more rights than it should is asked again, with all others.
+            Err(error) => {
+                tracing::debug!(%error, "changed roles could not be read");
+                self.lost.notify_one();
+            }
+        }
+    }
+}

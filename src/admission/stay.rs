@@ -1,0 +1,141 @@
+//! From a verified token to a session that may stay, and to its end.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::present::Guest;
+use super::{Admissions, Counting, Inner};
+use crate::broker::Outbox;
+use crate::message::{Code, Refusal, User};
+use crate::registry::{Admission, Admitted, Demand, LoginKey, RegistryError};
+
+/// A client whose token was verified, and which wants to come in.
+#[derive(Debug)]
+pub struct Arrival {
+    pub user: User,
+    /// The session's id, which CONNECTED shows.
+    pub session: Arc<str>,
+    /// Where it is told that it has to go.
+    pub outbox: Arc<Outbox>,
+    /// What outlives its socket, if it came with a session cookie.
+    pub login: Option<LoginKey>,
+}
+
+/// A session that may stay until it is told to go. When this is dropped, it has left.
+#[derive(Debug)]
+pub struct Stay {
+    inner: Arc<Inner>,
+    session: Arc<str>,
+}
+
+impl Admissions {
+    /// Lets a client in, with the roles that count. Answers within the registry's own time limit. From before it asks until
+    /// the [`Stay`] is dropped, whatever ends the session tells its outbox.
+    pub async fn admit(&self, arrival: Arrival) -> Result<(Arc<User>, Stay), Refusal> {
+        let Arrival { user, session, outbox, login } = arrival;
+        let guest = Guest {
+            session: Arc::clone(&session),
+            user: user.name.clone(),
+            token: user.token.clone(),
+            issued_at: user.issued_at,
+            login,
+            outbox,
+            since_ms: None,
+        };
+        self.0.present.enter(guest);
+        // From here on it leaves, whatever happens.
+        let stay = Stay { inner: Arc::clone(&self.0), session };
+        let user = self.0.judge(user, &stay.session).await?;
+        Ok((Arc::new(user), stay))
+    }
+}
+
+impl Stay {
+    /// The session goes on with this token of the same user, or with the one it had if that is refused.
+    pub async fn refresh(&self, user: User) -> Result<Arc<User>, Refusal> {
+        let inner = &self.inner;
+        let before = inner.present.change_token(&self.session, user.token.clone(), user.issued_at);
+        let name = user.name.clone();
+        match inner.judge(user, &self.session).await {
+            Ok(user) => Ok(Arc::new(user)),
+            Err(refusal) => {
+                if let Some((token, issued_at)) = before {
+                    // It may have been revoked while the session was listed under the new one.
+                    if inner.counts() && inner.revoked.covers(&name, token.as_ref(), issued_at) {
+                        inner.end(&self.session, Code::TokenRevoked);
+                    }
+                    inner.present.change_token(&self.session, token, issued_at);
+                }
+                Err(refusal)
+            }
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn counts(&self) -> bool {
+        self.settings.counting != Counting::Any
+    }
+
+    pub(super) fn end(&self, session: &str, code: Code) {
+        if let Some(guest) = self.present.guest(session) {
+            guest.outbox.end(code);
+        }
+    }
+
+    async fn judge(&self, mut user: User, session: &Arc<str>) -> Result<User, Refusal> {
+        // Looked at first, since the registry may have come back with an older state.
+        if self.counts() && self.revoked.covers(&user.name, user.token.as_ref(), user.issued_at) {
+            return Err(Code::TokenRevoked.into());
+        }
+        let admission = Admission {
+            user: user.name.clone(),
+            session: Arc::clone(session),
+            node: self.settings.node.clone(),
+            token: user.token.clone(),
+            issued_at: user.issued_at,
+            demand: match self.settings.counting {
+                Counting::Any => Demand::Nothing,
+                Counting::NotRevoked => Demand::NotRevoked,
+                Counting::Registered => Demand::Registered,
+            },
+            max_sessions: self.settings.max_sessions,
+        };
+        match self.registry.admit(admission).await {
+            Ok(Admitted::In { since_ms, registered, pushed_out: _ }) => {
+                self.present.admitted(session, since_ms);
+                if let Some(roles) = registered.and_then(|registered| registered.roles) {
+                    user.roles = roles;
+                }
+                self.grace.note(&user, Instant::now());
+                Ok(user)
+            }
+            Ok(Admitted::Revoked | Admitted::NotRegistered) => Err(Code::TokenRevoked.into()),
+            Err(error) => self.unasked(user, session, &error),
+        }
+    }
+
+    /// The registry gave no answer.
+    fn unasked(&self, user: User, session: &str, error: &RegistryError) -> Result<User, Refusal> {
+        let known = if self.counts() { self.grace.again(&user, Instant::now()) } else { Some(user) };
+        let Some(user) = known else {
+            tracing::debug!(%error, "a client was refused because the registry gave no answer");
+            return Err(Code::RegistryUnavailable.into());
+        };
+        self.present.admitted(session, now_ms());
+        self.unkept();
+        Ok(user)
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        if let Some(guest) = self.inner.present.leave(&self.session) {
+            self.inner.departures.add(guest.user, guest.session);
+        }
+    }
+}
+
+fn now_ms() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
