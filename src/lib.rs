@@ -21,6 +21,7 @@ pub mod broker;
 pub mod edge;
 
 pub mod message;
+pub mod metrics;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;

@@ -3,7 +3,7 @@
 //! Order in the outbox is order on the wire.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -28,6 +28,13 @@ pub enum Slot {
     Tracked(Arc<Message>, Arc<Tag>),
 }
 
+impl Slot {
+    /// A message for one subscription.
+    pub fn is_delivery(&self) -> bool {
+        matches!(self, Self::Auto(..) | Self::Tracked(..))
+    }
+}
+
 /// The bounds of an outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutboxSettings {
@@ -50,6 +57,8 @@ pub struct Outbox {
     slots: Mutex<Vec<Slot>>,
     /// What waits here, and what was taken and not yet written or let go.
     bytes: AtomicUsize,
+    /// Deliveries that were thrown away because there was no room.
+    thrown_away: AtomicU32,
     /// The writer's task.
     filled: AtomicWaker,
     /// Those who wait until there is room for more than what must be delivered anyway.
@@ -72,6 +81,7 @@ impl Outbox {
             settings: OutboxSettings { low, ..settings },
             slots: Mutex::default(),
             bytes: AtomicUsize::new(0),
+            thrown_away: AtomicU32::new(0),
             filled: AtomicWaker::new(),
             drained: Notify::new(),
             replaying: tokio::sync::Mutex::default(),
@@ -85,6 +95,9 @@ impl Outbox {
         if waiting <= self.settings.limit {
             self.put(slot);
             return;
+        }
+        if waiting < CLOSED {
+            self.thrown_away.fetch_add(1, Ordering::Relaxed);
         }
         if waiting < OVERFLOWED {
             self.bytes.fetch_add(OVERFLOWED, Ordering::AcqRel);
@@ -161,14 +174,26 @@ impl Outbox {
         self.bytes.load(Ordering::Acquire)
     }
 
-    /// Nothing more is delivered. What waited is dropped, and so is what comes.
-    pub fn close(&self) {
+    /// The same without what only marks an outbox as overflowed or closed.
+    pub fn waiting(&self) -> usize {
+        let bytes = self.bytes();
+        if bytes >= CLOSED { 0 } else { bytes % OVERFLOWED }
+    }
+
+    /// How many deliveries were thrown away since this was last asked.
+    pub fn take_thrown_away(&self) -> usize {
+        self.thrown_away.swap(0, Ordering::Relaxed) as usize
+    }
+
+    /// Nothing more is delivered. What waited is dropped, and so is what comes. Answers how many deliveries waited.
+    pub fn close(&self) -> usize {
         if self.is_closed() {
-            return;
+            return 0;
         }
         self.bytes.fetch_add(CLOSED, Ordering::AcqRel);
-        self.slots.lock().clear();
+        let dropped = self.slots.lock().drain(..).filter(Slot::is_delivery).count();
         self.drained.notify_waiters();
+        dropped
     }
 
     /// Whether its client has gone.
@@ -230,6 +255,8 @@ mod tests {
         outbox.release(90);
         assert!(outbox.is_overflowed(), "a message was thrown away and nobody would know");
         outbox.deliver(control(0), 1);
+        assert_eq!((outbox.take_thrown_away(), outbox.take_thrown_away()), (2, 0));
+        assert_eq!(outbox.waiting(), 21);
         assert!(take(&outbox).is_empty(), "a message behind the one that was thrown away");
     }
 

@@ -11,6 +11,7 @@ mod connect;
 mod error;
 mod events;
 mod health;
+mod lag;
 mod letter;
 mod log;
 mod marks;
@@ -43,14 +44,14 @@ use self::broadcast::BroadcastConsumer;
 use self::client::Names;
 use self::cloud_event::encode;
 use self::error::{describe, sentence};
-use self::events::{EventsConsumer, Leaving};
+use self::events::{EventsConsumer, Leaving, Standing};
 use self::log::Log;
 use self::marks::Marks;
 use self::monitor::Watched;
 use self::producer::{Outgoing, Producer};
 use self::threads::Threads;
 use super::partitioner::partition_of;
-use super::{Audience, Bus, BusError, BusState, Consumer, DeadLetter, Durable, Partition, Record, Topic};
+use super::{Audience, Bus, BusError, BusState, Consumer, DeadLetter, Durable, Lag, Partition, Record, Topic};
 use crate::message::{Destination, Mark};
 
 /// What `close` takes at most for each of its steps.
@@ -69,6 +70,7 @@ pub struct KafkaBus {
     threads: Threads,
     /// The latest reader of events.
     reading_events: tokio::sync::Mutex<Leaving>,
+    standing: Arc<Standing>,
     watched: Arc<Watched>,
 }
 
@@ -151,6 +153,7 @@ impl Bus for KafkaBus {
                         BusError::Unavailable
                     })?;
                     *before = consumer.leaving();
+                    self.standing.follow(&consumer);
                     Ok(Box::new(consumer) as Box<dyn Consumer>)
                 }
                 (Topic::Broadcast, Audience::EveryNode) => {
@@ -191,6 +194,10 @@ impl Bus for KafkaBus {
 
     fn state(&self) -> BusState {
         self.log.health.state()
+    }
+
+    fn lag(&self) -> Lag {
+        self.log.lags.get()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

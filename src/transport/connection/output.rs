@@ -11,6 +11,7 @@ use super::ending::Ending;
 use super::{Connection, Place};
 use crate::broker::Slot;
 use crate::message::{Code, Message, Refusal, Tag};
+use crate::metrics::Slow;
 use crate::session::{AckId, render};
 use crate::transport::websocket::End;
 
@@ -19,6 +20,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     pub(super) fn fill_socket(&mut self, context: &Context<'_>, now: Instant) {
         self.outbox.register(context.waker());
         if self.outbox.is_overflowed() && matches!(self.ending, Ending::Not) {
+            self.registered.metrics.slow(Slow::OutboxFull);
             self.end(&Refusal::new(Code::SlowConsumer), now);
         }
         while self.socket.has_room() {
@@ -43,7 +45,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         match slot {
             Slot::Control(frame) => {
                 self.unreleased += frame.len();
-                self.socket.put(true, &[&frame]);
+                self.put_frame(&frame);
             }
             Slot::Auto(message, tag) => {
                 self.unreleased += message.size();
@@ -68,6 +70,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
     }
 
+    /// A frame that is no delivery.
+    pub(super) fn put_frame(&mut self, frame: &[u8]) {
+        self.registered.metrics.sent(frame);
+        self.socket.put(true, &[frame]);
+    }
+
     /// Moves what the session began to hold, or let go, between what counts on and what counts until it is written.
     pub(super) fn count_held(&mut self) {
         let held = self.session.held_bytes();
@@ -78,8 +86,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     pub(super) fn put_delivery(&mut self, message: &Arc<Message>, tag: &Arc<Tag>, ack: Option<AckId>) {
         let Some(version) = self.session.version() else { return };
         if tag.is_ended() {
-            return;
+            return self.registered.metrics.too_late();
         }
+        self.registered.metrics.delivered();
         let rendered = message.rendered.get_or_render(version.index(), || render(message, version));
         self.left_out += rendered.left_out;
         match ack {
