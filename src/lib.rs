@@ -19,11 +19,13 @@ pub mod bus;
 pub mod consumers;
 pub mod registry;
 pub mod store;
+pub mod sweep;
 
 pub mod broker;
 pub mod edge;
 
 pub mod message;
+pub mod metrics;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;

@@ -123,6 +123,7 @@ pub(super) async fn refill(inner: &Inner) -> Result<u64, RefillError> {
         if !inner.registry.finish_refill(filling).await? {
             return Err(RefillError::Forgot);
         }
+        inner.metrics.refilled();
         tracing::info!(revocations = list.len(), "the registry was filled from the store");
     }
     judge_present(inner, forgot).await?;
