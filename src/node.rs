@@ -14,6 +14,7 @@ use crate::bus::{Audience, Bus, BusError, BusState, KafkaBus, KafkaError, Memory
 use crate::channel::{Authentication, ChannelInterceptor, InboundChannel, RateLimit};
 use crate::consumers::{KeepOf, Partitions, RetentionSettings, Trouble, broadcast, persistence, retention};
 use crate::edge::{Edge, EdgeSettings, Numbering};
+use crate::login::LoginSessions;
 use crate::message::{Destination, UserName};
 use crate::policy::Policies;
 use crate::registry::{MemoryRegistry, MemoryRegistrySettings, NodeRun, RedisRegistry, Registry, RegistryError};
@@ -108,7 +109,8 @@ impl Node {
 
         let rate_limit = Arc::new(RateLimit::new(&settings.rate_limit, Arc::clone(&policies)));
         shutdown.spawn_essential("rate-limit", forget_idle(Arc::clone(&rate_limit), shutdown.clone()));
-        let authentication = Authentication::new(Arc::new(checked.verifier), admissions.clone());
+        let logins = LoginSessions::start(Arc::clone(admissions.registry()), settings.server.session_cookie.ttl.0, &shutdown);
+        let authentication = Authentication::new(Arc::new(checked.verifier), admissions.clone(), logins.clone());
         let channel = InboundChannel::new(authentication, rate_limit, policies, interceptors, Arc::clone(&bus), edge);
 
         let readiness = Readiness::new(hindrance(&bus, partitions, admissions.clone()));
@@ -117,6 +119,7 @@ impl Node {
             session: Arc::new(settings.session),
             outbox: OutboxSettings { limit: settings.server.max_outbox, ..OutboxSettings::default() },
             token_cookie: settings.auth.cookie.clone(),
+            logins,
             channel: Arc::new(channel),
             connections: connections.clone(),
             readiness: readiness.clone(),

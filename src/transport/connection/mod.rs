@@ -237,7 +237,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         self.asking = None;
         self.caller = Some(caller);
         match handled {
-            Handled::Connected(user) => self.connected(&user, now),
+            Handled::Connected(user, sender_session) => self.connected(&user, &sender_session, now),
             Handled::Refreshed(ticket, user, withdrawn) => {
                 self.expires(&user, now);
                 self.resolve(ticket, Outcome::Done, now);
@@ -251,11 +251,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
     }
 
-    fn connected(&mut self, user: &User, now: Instant) {
+    fn connected(&mut self, user: &User, sender_session: &str, now: Instant) {
         tracing::Span::current().record("user", user.name.as_str());
         tracing::debug!("session connected");
         self.expires(user, now);
-        self.session.connected(&user.name, &mut self.effects);
+        self.session.connected(&user.name, sender_session, &mut self.effects);
         self.apply(now);
     }
 
