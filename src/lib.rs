@@ -13,6 +13,7 @@ pub mod session;
 pub mod admission;
 pub mod auth;
 pub mod channel;
+pub mod login;
 pub mod policy;
 
 pub mod bus;

@@ -15,6 +15,7 @@ use crate::bus::{Audience, Bus, BusError, BusState, KafkaBus, KafkaError, Lag, M
 use crate::channel::{Authentication, ChannelInterceptor, InboundChannel, RateLimit};
 use crate::consumers::{KeepOf, Partitions, RetentionSettings, Trouble, broadcast, persistence, retention};
 use crate::edge::{Edge, EdgeSettings, Numbering};
+use crate::login::LoginSessions;
 use crate::message::{Destination, UserName};
 use crate::metrics::{self, Look, Metrics, MetricsSettings, RegistrySnapshot, Snapshot};
 use crate::policy::Policies;
@@ -121,8 +122,9 @@ impl Node {
 
         let rate_limit = Arc::new(RateLimit::new(&settings.rate_limit, Arc::clone(&policies)));
         shutdown.spawn_essential("rate-limit", forget_idle(Arc::clone(&rate_limit), shutdown.clone()));
+        let logins = LoginSessions::start(Arc::clone(admissions.registry()), settings.server.session_cookie.ttl.0, &shutdown);
         let verifier = Arc::new(checked.verifier);
-        let authentication = Authentication::new(Arc::clone(&verifier), admissions.clone());
+        let authentication = Authentication::new(Arc::clone(&verifier), admissions.clone(), logins.clone());
         let channel = InboundChannel::new(authentication, rate_limit, policies, interceptors, Arc::clone(&bus), edge.clone());
 
         let readiness = Readiness::new(hindrance(&bus, partitions, admissions.clone()));
@@ -134,6 +136,7 @@ impl Node {
             session: Arc::new(settings.session),
             outbox: OutboxSettings { limit: settings.server.max_outbox, ..OutboxSettings::default() },
             token_cookie: settings.auth.cookie.clone(),
+            logins,
             channel: Arc::new(channel),
             connections: connections.clone(),
             readiness: readiness.clone(),

@@ -83,7 +83,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// `id` is the public id of the session: CONNECTED names it, and messages name it as their sender's.
+    /// `id` is the public id of the session, which CONNECTED names.
     pub fn new(settings: Arc<SessionSettings>, id: Arc<str>) -> Self {
         Self { settings, id, state: State::default() }
     }
@@ -117,12 +117,13 @@ impl Session {
         }
     }
 
-    /// CONNECT was accepted; [`Self::end`] with the reason if it was not.
-    pub fn connected(&mut self, user: &UserName, effects: &mut Effects) {
+    /// CONNECT was accepted; [`Self::end`] with the reason if it was not. `sender_session` is what messages will name as
+    /// their sender's.
+    pub fn connected(&mut self, user: &UserName, sender_session: &str, effects: &mut Effects) {
         let State::Connecting(Negotiated { version, heart_beats }) = self.state else { return };
         self.state = State::Connected(Connected::new(version));
         effects.push(Effect::Negotiated { version, heart_beats });
-        effects.push(Effect::Write(handshake::connected(version, user, &self.id, &self.settings)));
+        effects.push(Effect::Write(handshake::connected(version, user, &self.id, sender_session, &self.settings)));
     }
 
     /// A request of this session ended. Outcomes of SENDs may come in any order and are told in the order of the

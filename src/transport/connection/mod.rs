@@ -250,7 +250,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
 
     fn handled(&mut self, handled: Handled, now: Instant) {
         match handled {
-            Handled::Connected(user) => self.connected(&user, now),
+            Handled::Connected(user, sender_session) => self.connected(&user, &sender_session, now),
             Handled::Refreshed(ticket, user, withdrawn) => {
                 self.expires(&user, now);
                 self.resolve(ticket, Outcome::Done, now);
@@ -267,12 +267,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
     }
 
-    fn connected(&mut self, user: &User, now: Instant) {
+    fn connected(&mut self, user: &User, sender_session: &str, now: Instant) {
         tracing::Span::current().record("user", user.name.as_str());
         tracing::debug!("session connected");
         self.registered.metrics.connected();
         self.expires(user, now);
-        self.session.connected(&user.name, &mut self.effects);
+        self.session.connected(&user.name, sender_session, &mut self.effects);
         self.apply(now);
     }
 
