@@ -113,6 +113,7 @@ impl Node {
 
         let readiness = Readiness::new(hindrance(&bus, partitions, admissions.clone()));
         let transport = Transport {
+            node: name.as_str().into(),
             server: settings.server.clone(),
             session: Arc::new(settings.session),
             outbox: OutboxSettings { limit: settings.server.max_outbox, ..OutboxSettings::default() },

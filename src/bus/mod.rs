@@ -134,6 +134,13 @@ pub enum Event {
     Records(Vec<Batch>),
 }
 
+/// For how long the node of this name has had no lease; none if it has one.
+pub type GoneFor = Arc<dyn Fn(&str) -> Option<Duration> + Send + Sync>;
+
+/// What a bus keeps of a node goes when the node has had no lease for so long: far longer than a node that lives can be
+/// without one.
+pub const SWEEP_AFTER: Duration = Duration::from_mins(10);
+
 /// How many records a batch has at most; a batch is what arrived while the previous one was worked on.
 pub const MAX_BATCH: usize = 500;
 
@@ -189,6 +196,11 @@ pub trait Bus: Debug + Send + Sync {
     /// Puts away a record of *events* that can't be taken, with the reason and where it stood; durable when this
     /// resolves. What does not fit is cut, and the letter says so. The memory bus has nowhere to put it, so it says so in the log, and the sender gets no receipt.
     fn dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), BusError>>;
+
+    /// Deletes what other nodes of this cluster left behind, once they are gone for [`SWEEP_AFTER`]: with Kafka, the groups
+    /// that show how far each has read; their names. What lives, what is another cluster's and what is none of ours stays.
+    /// Ends within half a minute and holds nobody up; doing it twice is doing it once.
+    fn sweep(&self, gone: GoneFor) -> BoxFuture<'_, Result<Vec<String>, BusError>>;
 
     /// What is known now; never waits.
     fn state(&self) -> BusState;

@@ -10,6 +10,7 @@ mod cloud_event;
 mod connect;
 mod error;
 mod events;
+mod groups;
 mod health;
 mod letter;
 mod log;
@@ -30,19 +31,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rdkafka::types::RDKafkaErrorCode;
-use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::warn;
 
 pub use self::error::KafkaError;
 pub use self::settings::{KafkaProperty, KafkaSettings};
 pub use self::topics::{Finding, TopicReport, TopicState, Weight, check_topics, create_topics};
 
-use self::admin::Admin;
 use self::broadcast::BroadcastConsumer;
 use self::client::Names;
 use self::cloud_event::encode;
-use self::error::{describe, sentence};
 use self::events::{EventsConsumer, Leaving};
 use self::log::Log;
 use self::marks::Marks;
@@ -50,13 +47,12 @@ use self::monitor::Watched;
 use self::producer::{Outgoing, Producer};
 use self::threads::Threads;
 use super::partitioner::partition_of;
-use super::{Audience, Bus, BusError, BusState, Consumer, DeadLetter, Durable, Partition, Record, Topic};
+use super::{Audience, Bus, BusError, BusState, Consumer, DeadLetter, Durable, GoneFor, Partition, Record, Topic};
 use crate::message::{Destination, Mark};
 
 /// What `close` takes at most for each of its steps.
 const FINISH: Duration = Duration::from_secs(3);
 const THREADS_END: Duration = Duration::from_secs(5);
-const DELETE_GROUP: Duration = Duration::from_secs(3);
 
 /// Both hops through Kafka.
 pub struct KafkaBus {
@@ -104,28 +100,6 @@ impl KafkaBus {
             headers: written.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
         };
         self.producer.send(outgoing).await?.await
-    }
-
-    /// The node's group would stay for a week, and look as if somebody were behind.
-    async fn delete_group(&self) {
-        let group = self.names.node_group.as_str();
-        let deleted = async {
-            let admin = Admin::new(&self.settings, &self.node, DELETE_GROUP).map_err(|failure| failure.to_string())?;
-            let options = admin.options();
-            let groups = [group];
-            let answer = timeout(DELETE_GROUP, admin.client().delete_groups(&groups, &options)).await;
-            admin.close().await;
-            let groups = answer.map_err(|_| "no answer in time".to_owned())?.map_err(|failure| sentence(&failure))?;
-            match groups.into_iter().next() {
-                // It never showed a position.
-                None | Some(Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound))) => Ok(()),
-                Some(Err((_, code))) => Err(describe(code)),
-            }
-        };
-        match deleted.await {
-            Ok(()) => debug!(group, "group deleted"),
-            Err::<(), String>(failure) => warn!(failure, group, "this node's group could not be deleted"),
-        }
     }
 }
 
@@ -189,6 +163,19 @@ impl Bus for KafkaBus {
         self.put_away(letter).boxed()
     }
 
+    fn sweep(&self, gone: GoneFor) -> BoxFuture<'_, Result<Vec<String>, BusError>> {
+        async move {
+            if self.log.health.is_closed() {
+                return Err(BusError::Closed);
+            }
+            groups::sweep(&self.settings, &self.node, &self.names, gone).await.map_err(|failure| {
+                warn!(failure, "groups of nodes that are gone can't be swept now");
+                BusError::Unavailable
+            })
+        }
+        .boxed()
+    }
+
     fn state(&self) -> BusState {
         self.log.health.state()
     }
@@ -199,7 +186,7 @@ impl Bus for KafkaBus {
             self.producer.finish(FINISH).await;
             self.threads.end(THREADS_END).await;
             self.marks.close();
-            self.delete_group().await;
+            groups::delete_own(&self.settings, &self.node, &self.names).await;
         }
         .boxed()
     }

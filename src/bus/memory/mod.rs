@@ -20,7 +20,8 @@ use self::broadcast::BroadcastConsumer;
 use self::events::{Entry, EventsConsumer, EventsLog};
 use super::partitioner::partition_of;
 use super::{
-    ACCEPT_WITHIN, ANSWER_WITHIN, Audience, Batch, Bus, BusError, BusState, Consumer, DeadLetter, Durable, Partition, Record, Topic,
+    ACCEPT_WITHIN, ANSWER_WITHIN, Audience, Batch, Bus, BusError, BusState, Consumer, DeadLetter, Durable, GoneFor, Partition, Record,
+    Topic,
 };
 use crate::message::{Destination, Mark};
 
@@ -146,6 +147,11 @@ impl Bus for MemoryBus {
             queue.lock().refuse(offset);
         }
         ready(Ok(())).boxed()
+    }
+
+    // One process leaves nothing behind.
+    fn sweep(&self, _gone: GoneFor) -> BoxFuture<'_, Result<Vec<String>, BusError>> {
+        ready(Ok(Vec::new())).boxed()
     }
 
     fn state(&self) -> BusState {

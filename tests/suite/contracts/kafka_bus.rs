@@ -224,7 +224,7 @@ async fn a_position_is_fixed_before_anyone_relies_on_it() {
     assert_eq!(bus.state(), BusState::Ready);
 }
 
-fn groups(settings: &KafkaSettings) -> Vec<String> {
+pub(super) fn groups(settings: &KafkaSettings) -> Vec<String> {
     let asking: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap();
     let groups = tokio::task::block_in_place(|| asking.fetch_group_list(None, Duration::from_secs(10)).unwrap());
     let mut names: Vec<_> =
