@@ -6,6 +6,8 @@ pub mod commands;
 pub mod node;
 pub mod transport;
 
+pub mod api;
+
 pub mod session;
 
 pub mod admission;

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 
 use crate::admission::{AdmissionSettings, Admissions, CountConnections, Counting};
+use crate::api::{self, Api};
 use crate::auth::{AuthError, Issuer, TokenRegistry};
 use crate::broker::OutboxSettings;
 use crate::bus::{Audience, Bus, BusError, BusState, KafkaBus, KafkaError, MemoryBus, MemoryBusSettings, Topic};
@@ -108,7 +109,8 @@ impl Node {
 
         let rate_limit = Arc::new(RateLimit::new(&settings.rate_limit, Arc::clone(&policies)));
         shutdown.spawn_essential("rate-limit", forget_idle(Arc::clone(&rate_limit), shutdown.clone()));
-        let authentication = Authentication::new(Arc::new(checked.verifier), admissions.clone());
+        let verifier = Arc::new(checked.verifier);
+        let authentication = Authentication::new(Arc::clone(&verifier), admissions.clone());
         let channel = InboundChannel::new(authentication, rate_limit, policies, interceptors, Arc::clone(&bus), edge);
 
         let readiness = Readiness::new(hindrance(&bus, partitions, admissions.clone()));
@@ -125,7 +127,10 @@ impl Node {
             development: issuer.map(development),
         };
         let head_timeout = settings.server.handshake_timeout.0;
-        let router = transport::router(Arc::new(transport));
+        let mut router = transport::router(Arc::new(transport));
+        if let Some(api) = Api::new(&settings.auth.service_tokens, admissions.clone(), verifier) {
+            router = router.merge(api::router(api));
+        }
         let listener = bound.listen().map_err(no_listener)?;
         let serving = transport::serve(listener, router, settings.server.max_connections, head_timeout, shutdown.clone());
         shutdown.spawn_essential("listener", serving);

@@ -80,6 +80,8 @@ struct Inner {
     unsaid: Mutex<Vec<Revocation>>,
     /// News may have been missed.
     lost: Notify,
+    /// Held by whoever asks for a token's roles and passes them on.
+    judging_roles: tokio::sync::Mutex<()>,
     /// The registry may lack sessions of this node.
     unkept: AtomicBool,
     /// A younger start of a node with this name is at work.
@@ -107,6 +109,7 @@ impl Admissions {
             departures: Departures::default(),
             unsaid: Mutex::default(),
             lost: Notify::new(),
+            judging_roles: tokio::sync::Mutex::default(),
             unkept: AtomicBool::new(false),
             replaced: AtomicBool::new(false),
             connections,

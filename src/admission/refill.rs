@@ -138,13 +138,13 @@ async fn judge_present(inner: &Inner, forgot: bool) -> Result<(), RefillError> {
     }
     let guests = inner.present.all();
     for guest in &guests {
-        if inner.revoked.covers(&guest.user, guest.token.as_ref(), guest.issued_at) {
+        if inner.revoked.covers_guest(guest) {
             guest.outbox.end(Code::TokenRevoked);
         }
     }
     // A registry that forgot which tokens are registered says nothing of those who are in.
     if inner.settings.counting == Counting::Registered && !forgot {
-        let tokens: BTreeSet<TokenId> = guests.into_iter().filter_map(|guest| guest.token).collect();
+        let tokens: BTreeSet<TokenId> = guests.into_iter().filter_map(|guest| guest.standing.token).collect();
         for token in tokens {
             if inner.registry.registered(token.clone()).await?.is_none() {
                 for guest in inner.present.with_token(&token) {

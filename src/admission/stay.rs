@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::present::Guest;
+use super::present::{Guest, Standing};
 use super::{Admissions, Counting, Inner};
 use crate::broker::Outbox;
 use crate::message::{Code, Refusal, User};
@@ -36,8 +36,7 @@ impl Admissions {
         let guest = Guest {
             session: Arc::clone(&session),
             user: user.name.clone(),
-            token: user.token.clone(),
-            issued_at: user.issued_at,
+            standing: Standing::of(&user),
             login,
             outbox,
             since_ms: None,
@@ -54,20 +53,29 @@ impl Stay {
     /// The session goes on with this token of the same user, or with the one it had if that is refused.
     pub async fn refresh(&self, user: User) -> Result<Arc<User>, Refusal> {
         let inner = &self.inner;
-        let before = inner.present.change_token(&self.session, user.token.clone(), user.issued_at);
-        let name = user.name.clone();
+        let before = inner.present.change_token(&self.session, Standing::of(&user));
         match inner.judge(user, &self.session).await {
             Ok(user) => Ok(Arc::new(user)),
             Err(refusal) => {
-                if let Some((token, issued_at)) = before {
-                    // It may have been revoked while the session was listed under the new one.
-                    if inner.counts() && inner.revoked.covers(&name, token.as_ref(), issued_at) {
-                        inner.end(&self.session, Code::TokenRevoked);
-                    }
-                    inner.present.change_token(&self.session, token, issued_at);
+                if let Some(before) = before {
+                    self.stand_again_on(before).await;
                 }
                 Err(refusal)
             }
+        }
+    }
+
+    /// Back to the token before. What happened to it while the session was listed under another one, nobody told the
+    /// session; so that is looked up once it is listed again.
+    async fn stand_again_on(&self, before: Standing) {
+        let inner = &self.inner;
+        let token = before.token.clone();
+        inner.present.change_token(&self.session, before);
+        if inner.counts() && inner.present.guest(&self.session).is_some_and(|guest| inner.revoked.covers_guest(&guest)) {
+            inner.end(&self.session, Code::TokenRevoked);
+        }
+        if let Some(token) = token {
+            inner.look_at_roles(&token).await;
         }
     }
 }

@@ -11,7 +11,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::message::{Code, Message, Outcome, Refusal, Tag, Ticket};
+use crate::message::{Code, Message, Outcome, Refusal, Tag, Ticket, TokenId};
 
 /// Something to be written, or to be decided when its turn to be written comes.
 #[derive(Debug)]
@@ -22,12 +22,18 @@ pub enum Slot {
     Answer(Ticket, Outcome),
     /// The session is to end for this reason, when what came before is written.
     End(Refusal),
-    /// The user has these roles from now on, and its subscriptions are judged again.
-    Roles(Arc<[Box<str>]>),
     /// A delivery that the session need not know of.
     Auto(Arc<Message>, Arc<Tag>),
     /// A delivery that the client will acknowledge.
     Tracked(Arc<Message>, Arc<Tag>),
+}
+
+/// What a token's roles are from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRoles {
+    /// The session may stand on another token by the time it hears of this.
+    pub token: TokenId,
+    pub roles: Arc<[Box<str>]>,
 }
 
 /// The bounds of an outbox.
@@ -54,6 +60,8 @@ pub struct Outbox {
     bytes: AtomicUsize,
     /// Why the session has to end, however much waits here.
     ended: OnceLock<Code>,
+    /// Roles that the session has not taken over yet. Boxed, since few ever have them.
+    roles: Mutex<Option<Box<NewRoles>>>,
     /// The writer's task.
     filled: AtomicWaker,
     /// Those who wait until there is room for more than what must be delivered anyway.
@@ -77,6 +85,7 @@ impl Outbox {
             slots: Mutex::default(),
             bytes: AtomicUsize::new(0),
             ended: OnceLock::new(),
+            roles: Mutex::default(),
             filled: AtomicWaker::new(),
             drained: Notify::new(),
             replaying: tokio::sync::Mutex::default(),
@@ -130,6 +139,18 @@ impl Outbox {
     /// Why the session has to end now.
     pub fn ended(&self) -> Option<Code> {
         self.ended.get().copied()
+    }
+
+    /// Gives the session other roles now: a client that does not read must not keep those it had by that. The last ones
+    /// count.
+    pub fn change_roles(&self, roles: NewRoles) {
+        *self.roles.lock() = Some(Box::new(roles));
+        self.filled.wake();
+    }
+
+    /// The roles that the session is to take over. For the one writer.
+    pub fn take_roles(&self) -> Option<NewRoles> {
+        self.roles.lock().take().map(|roles| *roles)
     }
 
     /// Who is woken when something comes. For the one writer, before it looks.
@@ -284,6 +305,18 @@ mod tests {
         outbox.end(Code::TokenRevoked);
         outbox.end(Code::SessionEnded);
         assert_eq!(outbox.ended(), Some(Code::TokenRevoked));
+    }
+
+    #[test]
+    fn the_last_roles_count_and_are_taken_once() {
+        let outbox = Outbox::new(OutboxSettings::default());
+        let roles = |role: &str| NewRoles { token: TokenId::new("j").unwrap(), roles: [role.into()].into() };
+        assert_eq!(outbox.take_roles(), None);
+        outbox.answer(control(1));
+        outbox.change_roles(roles("A"));
+        outbox.change_roles(roles("B"));
+        assert_eq!(outbox.take_roles(), Some(roles("B")));
+        assert_eq!(outbox.take_roles(), None);
     }
 
     #[test]

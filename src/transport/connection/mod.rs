@@ -88,8 +88,6 @@ pub(super) struct Connection<IO> {
     left_out: usize,
     /// Deliveries that it refused.
     nacks: u64,
-    /// What the user's roles are now; for the channel, once no request is with it.
-    roles: Option<Arc<[Box<str>]>>,
     /// The node stops, and this client leaves once its SENDs are answered.
     leaving: Option<Refusal>,
     ending: Ending,
@@ -123,7 +121,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             alarm: None,
             left_out: 0,
             nacks: 0,
-            roles: None,
             leaving: None,
             ending: Ending::Not,
             _registered: registered,
@@ -227,15 +224,26 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     }
 
     fn poll_asked(&mut self, context: &mut Context<'_>, now: Instant) {
-        if let Some(roles) = self.roles.take_if(|_| self.caller.is_some())
-            && let Some(caller) = self.caller.take()
-        {
-            self.asking = Some(Arc::clone(&self.channel).change_roles(caller, roles));
+        while matches!(self.ending, Ending::Not) {
+            self.take_over_roles();
+            let Some(asking) = &mut self.asking else { return };
+            let Poll::Ready((caller, handled)) = asking.as_mut().poll(context) else { return };
+            self.asking = None;
+            self.caller = Some(caller);
+            self.handled(handled, now);
         }
-        let Some(asking) = &mut self.asking else { return };
-        let Poll::Ready((caller, handled)) = asking.as_mut().poll(context) else { return };
-        self.asking = None;
-        self.caller = Some(caller);
+    }
+
+    /// Before the next request is asked, which is judged by them.
+    fn take_over_roles(&mut self) {
+        let Some(caller) = self.caller.take() else { return };
+        match self.outbox.take_roles() {
+            Some(roles) => self.asking = Some(Arc::clone(&self.channel).change_roles(caller, roles)),
+            None => self.caller = Some(caller),
+        }
+    }
+
+    fn handled(&mut self, handled: Handled, now: Instant) {
         match handled {
             Handled::Connected(user) => self.connected(&user, now),
             Handled::Refreshed(ticket, user, withdrawn) => {
@@ -308,6 +316,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 self.poll_timers(context, now);
                 return self.poll_ending(context, now);
             }
+            self.outbox.register(context.waker());
+            if let Some(code) = self.ordered_end() {
+                // Before anything that it asked for is answered: a token that was just revoked sees no CONNECTED.
+                self.end(&Refusal::new(code), now);
+                continue;
+            }
             self.poll_asked(context, now);
             self.poll_pending(context, now);
             let input = match self.poll_input(context, now) {
@@ -319,15 +333,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 Err(_) => return Poll::Ready(()),
             };
             let wanted = self.wants_input();
-            self.fill_socket(context, now);
+            self.fill_socket(now);
             // Full: more may wait in the outbox, and nobody wakes a writer that has not emptied it.
             let full = !self.socket.has_room();
             let Ok(written) = self.poll_output(context, now) else { return Poll::Ready(()) };
             let acted = self.poll_timers(context, now);
             // An answer from the outbox may have let the next frame in.
             let wants_again = !wanted && self.wants_input();
-            let judges = self.roles.is_some() && self.caller.is_some();
-            let more = input == Input::More || acted || judges || wants_again || (written && full) || !matches!(self.ending, Ending::Not);
+            let more = input == Input::More || acted || wants_again || (written && full) || !matches!(self.ending, Ending::Not);
             if !more {
                 return Poll::Pending;
             }

@@ -7,25 +7,20 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::ending::Ending;
 use super::{Connection, Place};
 use crate::broker::Slot;
-use crate::message::{Code, Message, Refusal, Tag};
+use crate::message::{Code, Message, Tag};
 use crate::session::{AckId, render};
 use crate::transport::websocket::End;
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
+    /// Why the session has to end at once, whatever waits for its client.
+    pub(super) fn ordered_end(&self) -> Option<Code> {
+        self.outbox.ended().or_else(|| self.outbox.is_overflowed().then_some(Code::SlowConsumer))
+    }
+
     /// Moves from the outbox into the socket what fits.
-    pub(super) fn fill_socket(&mut self, context: &Context<'_>, now: Instant) {
-        self.outbox.register(context.waker());
-        if self.outbox.is_overflowed() && matches!(self.ending, Ending::Not) {
-            self.end(&Refusal::new(Code::SlowConsumer), now);
-        }
-        if let Some(code) = self.outbox.ended()
-            && matches!(self.ending, Ending::Not)
-        {
-            self.end(&Refusal::new(code), now);
-        }
+    pub(super) fn fill_socket(&mut self, now: Instant) {
         while self.socket.has_room() {
             if self.slots.is_empty() {
                 if !self.outbox.take(&mut self.slots) {
@@ -70,8 +65,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             // What the bus has already will be answered, so that nobody sends it again.
             Slot::End(refusal) if refusal.code == Code::Draining && self.session.in_flight().sends > 0 => self.leaving = Some(refusal),
             Slot::End(refusal) => self.end(&refusal, now),
-            // The channel is asked at the next turn.
-            Slot::Roles(roles) => self.roles = Some(roles),
         }
     }
 
