@@ -163,7 +163,7 @@ function eachOnANode(t, users) {
 
 /** The number of a message, as its position has it. */
 function sequence({ position }) {
-  return Number(position.split(':')[1]);
+  return Number(position?.split(':')[1]);
 }
 
 function numbers(from, to) {
