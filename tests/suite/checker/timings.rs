@@ -28,12 +28,6 @@ pub(crate) fn stall(logs: &[Log]) -> Duration {
     waited.max().unwrap_or_default()
 }
 
-/// How often the least lucky client had to connect again.
-pub(crate) fn most_reconnects(logs: &[Log]) -> usize {
-    let connects = |log: &Log| log.entries.iter().filter(|entry| matches!(entry.what, What::Connected { .. })).count();
-    logs.iter().map(connects).max().unwrap_or_default().saturating_sub(1)
-}
-
 fn receipts(logs: &[Log]) -> HashMap<Uuid, Duration> {
     sent(logs).into_iter().filter_map(|(id, sent)| Some((id, sent.receipted?))).collect()
 }
@@ -79,10 +73,5 @@ mod tests {
         assert_eq!(stall(&run(&[9, 5])), seconds(3));
         assert_eq!(stall(&run(&[1])), seconds(0));
         assert_eq!(stall(&run(&[])), seconds(0));
-    }
-
-    #[test]
-    fn the_first_connection_is_no_reconnect() {
-        assert_eq!(most_reconnects(&run(&[])), 1);
     }
 }
