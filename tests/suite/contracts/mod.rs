@@ -9,6 +9,7 @@ mod kafka_positions;
 mod kafka_sizes;
 mod kafka_topics;
 mod kafka_wire;
+mod login_sessions;
 mod memory_bus;
 mod memory_registry;
 mod postgres;

@@ -14,4 +14,5 @@ mod limits;
 mod retention;
 mod rights;
 mod secrets;
+mod session_cookie;
 mod websocket;

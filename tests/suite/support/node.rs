@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
+use footfall::admission::Admissions;
 use footfall::auth::{JwtAlgorithm, KeySettings};
 use footfall::channel::{ChannelInterceptor, RateLimitSettings};
 use footfall::node::Node;
@@ -40,6 +41,8 @@ pub(crate) const OPEN: &str = r#"
 
 pub(crate) struct TestNode {
     pub(crate) address: SocketAddr,
+    /// To end what may be ended.
+    pub(crate) admissions: Admissions,
     shutdown: Shutdown,
     running: JoinHandle<bool>,
     data: tempfile::TempDir,
@@ -74,8 +77,8 @@ impl TestNode {
         let shutdown = Shutdown::new();
         let checked = settings.check().unwrap_or_else(|error| panic!("{error}"));
         let node = Node::start_checked(checked, interceptors, shutdown.clone()).await.unwrap_or_else(|error| panic!("{error}"));
-        let address = node.address();
-        Self { address, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), data }
+        let (address, admissions) = (node.address(), node.admissions().clone());
+        Self { address, admissions, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), data }
     }
 
     /// Holds the store's file as another program may, so that nothing is stored until this is dropped.
