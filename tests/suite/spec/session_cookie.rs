@@ -171,7 +171,8 @@ async fn no_cookie_header_is_an_error() {
         let shown = String::from_utf8_lossy(&line[..line.len().min(80)]).into_owned();
         let stream = tokio::net::TcpStream::connect(node.address).await.unwrap();
         let headers = [b"Cookie: ", &*line, b"\r\n"].concat();
-        let (socket, answer) = WebSocket::open_bytes(stream, node.address, &headers).await.unwrap_or_else(|answer| panic!("{shown:?} {answer:?}"));
+        let (socket, answer) =
+            WebSocket::open_bytes(stream, node.address, &headers).await.unwrap_or_else(|answer| panic!("{shown:?} {answer:?}"));
         let set = set_cookies(&answer.head);
         assert!(!line.windows(32).any(|window| window == value(&set).as_bytes()), "{shown:?} got its own value");
         let connected = log_in(&mut Client::on(socket), "alice").await;
@@ -268,7 +269,9 @@ async fn where_every_page_may_connect_it_is_for_the_own_one_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn its_value_is_with_its_client_only() {
-    let process = Process::start("[log]\nfilter = \"trace\"\n[[destinations]]\npattern = \"/topic/open.{name}\"\nsubscribe = \"true\"\nsend = \"true\"\nstore = true\n");
+    let process = Process::start(
+        "[log]\nfilter = \"trace\"\n[[destinations]]\npattern = \"/topic/open.{name}\"\nsubscribe = \"true\"\nsend = \"true\"\nstore = true\n",
+    );
     let made = crate::support::http::post(process.address, "/dev/token", "Host: localhost\r\n", r#"{"user":"alice"}"#).await;
     let token = serde_json::from_slice::<serde_json::Value>(&made.body).unwrap()["token"].as_str().unwrap().to_owned();
     let (socket, answer) = WebSocket::open_with(process.address, "").await.unwrap();
