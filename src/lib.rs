@@ -6,6 +6,8 @@ pub mod commands;
 pub mod node;
 pub mod transport;
 
+pub mod api;
+
 pub mod session;
 
 pub mod admission;
@@ -18,11 +20,13 @@ pub mod bus;
 pub mod consumers;
 pub mod registry;
 pub mod store;
+pub mod sweep;
 
 pub mod broker;
 pub mod edge;
 
 pub mod message;
+pub mod metrics;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;

@@ -4,6 +4,7 @@
 //! adapter. Knows no store and no subscriber.
 
 mod kafka;
+mod measured;
 mod memory;
 mod partitioner;
 mod record;
@@ -20,6 +21,7 @@ use crate::message::{Destination, Mark};
 pub use kafka::{
     Finding, KafkaBus, KafkaError, KafkaProperty, KafkaSettings, TopicReport, TopicState, Weight, check_topics, create_topics,
 };
+pub use measured::MeasuredBus;
 pub use memory::{MemoryBus, MemoryBusSettings};
 pub use record::{Kind, Record};
 
@@ -120,6 +122,15 @@ pub enum BusState {
     NotReady(&'static str),
 }
 
+/// How many records this node's readers have still to take; none where that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lag {
+    /// Of the partitions that are read here: not committed.
+    pub events: Option<u64>,
+    /// Not read.
+    pub broadcast: Option<u64>,
+}
+
 /// Whether anyone on this node has to do with a record, by its key and the id of its message; asked before the rest of
 /// the record is read.
 pub type Wanted = Arc<dyn Fn(&str, Uuid) -> bool + Send + Sync>;
@@ -133,6 +144,13 @@ pub enum Event {
     /// At most one batch a partition, of at most [`MAX_BATCH`] records each, unreadable ones included.
     Records(Vec<Batch>),
 }
+
+/// For how long the node of this name has had no lease; none if it has one.
+pub type GoneFor = Arc<dyn Fn(&str) -> Option<Duration> + Send + Sync>;
+
+/// What a bus keeps of a node goes when the node has had no lease for so long: far longer than a node that lives can be
+/// without one.
+pub const SWEEP_AFTER: Duration = Duration::from_mins(10);
 
 /// How many records a batch has at most; a batch is what arrived while the previous one was worked on.
 pub const MAX_BATCH: usize = 500;
@@ -190,8 +208,16 @@ pub trait Bus: Debug + Send + Sync {
     /// resolves. What does not fit is cut, and the letter says so. The memory bus has nowhere to put it, so it says so in the log, and the sender gets no receipt.
     fn dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), BusError>>;
 
+    /// Deletes what other nodes of this cluster left behind, once they are gone for [`SWEEP_AFTER`]: with Kafka, the groups
+    /// that show how far each has read; their names. What lives, what is another cluster's and what is none of ours stays.
+    /// Ends within half a minute and holds nobody up; doing it twice is doing it once.
+    fn sweep(&self, gone: GoneFor) -> BoxFuture<'_, Result<Vec<String>, BusError>>;
+
     /// What is known now; never waits.
     fn state(&self) -> BusState;
+
+    /// How far behind this node is, as it was last seen; never waits.
+    fn lag(&self) -> Lag;
 
     /// Finishes what was begun, leaves what was joined, and closes; consumers were dropped before.
     fn close(&self) -> BoxFuture<'_, ()>;

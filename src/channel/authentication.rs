@@ -42,7 +42,7 @@ impl Authentication {
                 }
                 Some(Grant::Connect(user))
             }
-            Request::Refresh(_, refresh) => Some(self.refresh(call, refresh).await?),
+            Request::Refresh(_, refresh) => Some(self.refresh(call, refresh)?),
             _ if call.caller.user.is_some() => None,
             _ => return Err(Code::NotConnected.into()),
         };
@@ -62,15 +62,15 @@ impl Authentication {
         Ok(Arrival { user, session, outbox, login: handshake.login.as_ref().map(Claim::key) })
     }
 
-    async fn refresh(&self, call: &Call, refresh: &Refresh) -> Result<Grant, Refusal> {
-        let (Some(user), Some(stay)) = (&call.caller.user, &call.caller.stay) else { return Err(Code::NotConnected.into()) };
+    fn refresh(&self, call: &Call, refresh: &Refresh) -> Result<Grant, Refusal> {
+        let user = call.caller.user.as_ref().ok_or_else(|| Refusal::new(Code::NotConnected))?;
         let body = std::str::from_utf8(&refresh.body).unwrap_or_default().trim();
         let credentials = Credentials { authorization: refresh.authorization.as_deref(), passcode: Some(body), ..Credentials::default() };
         let refreshed = self.verifier.verify(credentials.pick()?.token, now_s())?;
         if refreshed.name != user.name {
             return Err(Refusal::with(Code::TokenInvalid, "The JWT is another user's; connect anew with it."));
         }
-        Ok(Grant::Refresh(stay.refresh(refreshed).await?))
+        Ok(Grant::Refresh(Box::new(refreshed)))
     }
 }
 

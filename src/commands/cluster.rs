@@ -1,19 +1,20 @@
-//! What a cluster's operator asks of Kafka and PostgreSQL before nodes run, or when a log was made anew.
+//! What a cluster's operator asks of Kafka, PostgreSQL and Redis before nodes run, or when a log was made anew.
 
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::print;
 use crate::bus::{self, Assignment, Bus, KafkaBus, Partition, TopicState, Weight};
 use crate::consumers::other_log;
+use crate::registry::RedisRegistry;
 use crate::session::is_reserved;
-use crate::settings::{BusKind, Settings, StoreKind};
+use crate::settings::{BusKind, RegistryKind, Settings, StoreKind};
 use crate::shutdown::Shutdown;
 use crate::store::{Owner, PartitionKey, PostgresStore, Schema, SqliteStore, Store, StoreError};
 
@@ -84,7 +85,27 @@ pub(super) fn check(settings: &Settings) -> Result<ExitCode> {
             print(&format!("The store: error: {error}"))?;
         }
     }
+    if settings.registry.kind == RegistryKind::Redis {
+        worst = worst.max(check_redis(settings)?);
+    }
     Ok(if worst == Weight::Error { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn check_redis(settings: &Settings) -> Result<Weight> {
+    match in_runtime(RedisRegistry::look(&settings.registry.redis))? {
+        Ok(looked) => {
+            print(&format!("Redis {}: it can be reached.", looked.version))?;
+            for warning in looked.warnings {
+                print(&format!("Redis: warning: {warning}"))?;
+            }
+            Ok(Weight::Note)
+        }
+        Err(error) => {
+            // With what the library says of it.
+            print(&format!("Redis: error: {:#}", Error::from(error)))?;
+            Ok(Weight::Error)
+        }
+    }
 }
 
 fn schema(schema: Schema) -> String {

@@ -35,7 +35,7 @@ enum Command {
     Run,
     /// Say what is wrong with the settings, with line and suggestion.
     Check {
-        /// Ask Kafka and PostgreSQL too, and say what of them is not as the settings need it.
+        /// Ask Kafka, PostgreSQL and Redis too, and say what of them is not as the settings need it.
         #[arg(long)]
         connect: bool,
     },

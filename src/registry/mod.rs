@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-pub use self::redis::{RedisRegistry, RedisSettings};
+pub use self::redis::{RedisLooked, RedisRegistry, RedisSettings};
 pub use leases::{Lease, Leases, NodeRun, NodeSeen, Nodes, Renewal};
 pub use logins::{Login, LoginKey, Logins, TooLong};
 pub use memory::{Clock, MemoryRegistry, MemoryRegistrySettings};

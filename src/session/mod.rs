@@ -34,7 +34,7 @@ pub use reserved::is_reserved;
 pub use settings::SessionSettings;
 pub use timers::{Due, Timers};
 
-use crate::message::{Close, Message, Outcome, Refusal, Tag, Ticket, UserName};
+use crate::message::{Close, Code, Message, Outcome, Refusal, Tag, Ticket, UserName};
 use connected::{Connected, Fatal, Next};
 use handshake::Negotiated;
 use state::State;
@@ -44,6 +44,8 @@ use state::State;
 pub enum Effect {
     /// Write this whole frame. It is UTF-8, so WebSocket text will do.
     Write(Bytes),
+    /// The next frame tells the client of a refusal with this code; for whoever counts them.
+    Telling(Code),
     /// Let others decide; the outcome comes back by [`Session::resolve`], for CONNECT by [`Session::connected`] or
     /// [`Session::end`].
     Ask(Request),
@@ -218,6 +220,7 @@ impl Session {
         if self.is_over() {
             return;
         }
+        effects.push(Effect::Telling(refusal.code));
         effects.push(Effect::Write(error::frame(refusal, receipt, self.version())));
         self.close(refusal.code.close(), effects);
     }

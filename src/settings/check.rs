@@ -96,6 +96,9 @@ impl Settings {
         wrong.extend(self.cluster_wrong());
         wrong.extend(self.store.wrong());
         wrong.extend(self.log.wrong());
+        if self.metrics.address().is_some_and(|address| address.port() != 0 && address == self.server.address()) {
+            wrong.push(Wrong::new("metrics.port", "Clients come to this port (server.port); metrics have one of their own."));
+        }
         wrong
     }
 }

@@ -36,6 +36,7 @@ const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
 pub(super) async fn upgrade(State(transport): State<Arc<Transport>>, mut request: Request) -> Response {
     let origin = origin::judge(request.headers(), &transport.server.allowed_origins);
     if origin == Origin::Denied {
+        transport.connections.metrics().denied(Code::OriginDenied);
         let problem = json!({ "code": Code::OriginDenied.as_str(), "message": Code::OriginDenied.sentence() });
         return (StatusCode::FORBIDDEN, Json(problem)).into_response();
     }

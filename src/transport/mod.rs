@@ -15,7 +15,10 @@ mod websocket;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
 use axum::routing::{get, post};
+use tower::util::MapResponseLayer;
 
 pub use connections::Connections;
 pub use health::{Hindrance, Readiness};
@@ -30,9 +33,14 @@ use crate::login::LoginSessions;
 use crate::session::SessionSettings;
 use crate::shutdown::Shutdown;
 
+/// Behind a proxy nothing else tells a client, or the proxy's log, which node it was.
+const NODE: HeaderName = HeaderName::from_static("x-footfall-node");
+
 /// What the routes share.
 #[derive(Debug)]
 pub struct Transport {
+    /// The node's name.
+    pub node: Arc<str>,
     pub server: ServerSettings,
     pub session: Arc<SessionSettings>,
     pub outbox: OutboxSettings,
@@ -60,5 +68,13 @@ pub fn router(transport: Arc<Transport>) -> Router {
     if transport.development.is_some() {
         router = router.route("/dev/token", post(page::token));
     }
-    router.with_state(transport)
+    let node = HeaderValue::from_str(&transport.node).ok();
+    let named = move |mut response: Response| {
+        if let Some(node) = &node {
+            response.headers_mut().insert(NODE, node.clone());
+        }
+        response
+    };
+    // The last, so that what is refused or not there has it, too.
+    router.with_state(transport).layer(MapResponseLayer::new(named))
 }

@@ -78,9 +78,9 @@ impl ServerSettings {
         let mut problems = Vec::new();
         if !self.path.starts_with('/') || self.path.contains(['{', '}', '*', '?', '#', ':']) {
             problems.push(("path".to_owned(), "It begins with / and has none of { } * ? # and :."));
-        } else if OWN.contains(&self.path.as_str()) {
-            problems
-                .push(("path".to_owned(), "The page, the health checks or the development tokens are there; take another, such as /ws."));
+        } else if OWN.contains(&self.path.as_str()) || self.path == "/api" || self.path.starts_with("/api/") {
+            let sentence = "The page, the health checks, the development tokens or the HTTP API are there; take another, such as /ws.";
+            problems.push(("path".to_owned(), sentence));
         }
         for (index, origin) in self.allowed_origins.iter().enumerate() {
             if !is_origin(origin) {
@@ -158,6 +158,9 @@ mod tests {
             ("/{x}", false),
             ("/a?b", false),
             ("/health/live", false),
+            ("/api", false),
+            ("/api/ws", false),
+            ("/apis", true),
         ] {
             let settings = ServerSettings { path: path.into(), ..ServerSettings::default() };
             assert_eq!(wrong(&settings).is_empty(), good, "{path}");

@@ -10,7 +10,9 @@ mod cloud_event;
 mod connect;
 mod error;
 mod events;
+mod groups;
 mod health;
+mod lag;
 mod letter;
 mod log;
 mod marks;
@@ -30,33 +32,28 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rdkafka::types::RDKafkaErrorCode;
-use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::warn;
 
 pub use self::error::KafkaError;
 pub use self::settings::{KafkaProperty, KafkaSettings};
 pub use self::topics::{Finding, TopicReport, TopicState, Weight, check_topics, create_topics};
 
-use self::admin::Admin;
 use self::broadcast::BroadcastConsumer;
 use self::client::Names;
 use self::cloud_event::encode;
-use self::error::{describe, sentence};
-use self::events::{EventsConsumer, Leaving};
+use self::events::{EventsConsumer, Leaving, Standing};
 use self::log::Log;
 use self::marks::Marks;
 use self::monitor::Watched;
 use self::producer::{Outgoing, Producer};
 use self::threads::Threads;
 use super::partitioner::partition_of;
-use super::{Audience, Bus, BusError, BusState, Consumer, DeadLetter, Durable, Partition, Record, Topic};
+use super::{Audience, Bus, BusError, BusState, Consumer, DeadLetter, Durable, GoneFor, Lag, Partition, Record, Topic};
 use crate::message::{Destination, Mark};
 
 /// What `close` takes at most for each of its steps.
 const FINISH: Duration = Duration::from_secs(3);
 const THREADS_END: Duration = Duration::from_secs(5);
-const DELETE_GROUP: Duration = Duration::from_secs(3);
 
 /// Both hops through Kafka.
 pub struct KafkaBus {
@@ -69,6 +66,7 @@ pub struct KafkaBus {
     threads: Threads,
     /// The latest reader of events.
     reading_events: tokio::sync::Mutex<Leaving>,
+    standing: Arc<Standing>,
     watched: Arc<Watched>,
 }
 
@@ -105,28 +103,6 @@ impl KafkaBus {
         };
         self.producer.send(outgoing).await?.await
     }
-
-    /// The node's group would stay for a week, and look as if somebody were behind.
-    async fn delete_group(&self) {
-        let group = self.names.node_group.as_str();
-        let deleted = async {
-            let admin = Admin::new(&self.settings, &self.node, DELETE_GROUP).map_err(|failure| failure.to_string())?;
-            let options = admin.options();
-            let groups = [group];
-            let answer = timeout(DELETE_GROUP, admin.client().delete_groups(&groups, &options)).await;
-            admin.close().await;
-            let groups = answer.map_err(|_| "no answer in time".to_owned())?.map_err(|failure| sentence(&failure))?;
-            match groups.into_iter().next() {
-                // It never showed a position.
-                None | Some(Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound))) => Ok(()),
-                Some(Err((_, code))) => Err(describe(code)),
-            }
-        };
-        match deleted.await {
-            Ok(()) => debug!(group, "group deleted"),
-            Err::<(), String>(failure) => warn!(failure, group, "this node's group could not be deleted"),
-        }
-    }
 }
 
 impl Bus for KafkaBus {
@@ -151,6 +127,7 @@ impl Bus for KafkaBus {
                         BusError::Unavailable
                     })?;
                     *before = consumer.leaving();
+                    self.standing.follow(&consumer);
                     Ok(Box::new(consumer) as Box<dyn Consumer>)
                 }
                 (Topic::Broadcast, Audience::EveryNode) => {
@@ -189,8 +166,25 @@ impl Bus for KafkaBus {
         self.put_away(letter).boxed()
     }
 
+    fn sweep(&self, gone: GoneFor) -> BoxFuture<'_, Result<Vec<String>, BusError>> {
+        async move {
+            if self.log.health.is_closed() {
+                return Err(BusError::Closed);
+            }
+            groups::sweep(&self.settings, &self.node, &self.names, gone).await.map_err(|failure| {
+                warn!(failure, "groups of nodes that are gone can't be swept now");
+                BusError::Unavailable
+            })
+        }
+        .boxed()
+    }
+
     fn state(&self) -> BusState {
         self.log.health.state()
+    }
+
+    fn lag(&self) -> Lag {
+        self.log.lags.get()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -199,7 +193,7 @@ impl Bus for KafkaBus {
             self.producer.finish(FINISH).await;
             self.threads.end(THREADS_END).await;
             self.marks.close();
-            self.delete_group().await;
+            groups::delete_own(&self.settings, &self.node, &self.names).await;
         }
         .boxed()
     }

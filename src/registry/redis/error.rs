@@ -32,6 +32,11 @@ fn unusable(error: &RedisError) -> RegistryError {
     RegistryError::Unusable(format!("Redis refuses this footfall ({error}); look at url, password, and the user's rights"))
 }
 
+/// It lets us in, and will not do.
+pub(super) fn unusable_because(what: &str) -> RegistryError {
+    RegistryError::Unusable(format!("Redis will not do: {what}"))
+}
+
 /// Nothing came back in time.
 pub(super) fn silent() -> RedisError {
     io::Error::new(io::ErrorKind::TimedOut, "Redis did not answer in time").into()

@@ -8,6 +8,7 @@ mod error;
 mod keys;
 mod link;
 mod logins;
+mod look;
 mod news;
 mod pushes;
 mod scripts;
@@ -24,6 +25,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
+pub use look::RedisLooked;
 pub use settings::RedisSettings;
 
 use self::keys::Keys;
@@ -45,6 +47,11 @@ pub struct RedisRegistry {
 }
 
 impl RedisRegistry {
+    /// What an operator should know before nodes rely on it.
+    pub async fn look(settings: &RedisSettings) -> Result<RedisLooked, RegistryError> {
+        look::look(settings).await
+    }
+
     /// Only wrong settings are an error: while Redis is away the registry says so, and is there once Redis is. Its tasks end
     /// with it, or when `shutdown` stops.
     pub fn open(settings: &RedisSettings, shutdown: &Shutdown) -> Result<Self, RegistryError> {

@@ -68,6 +68,12 @@ impl Upkeep {
     }
 }
 
+/// A line of what INFO answers.
+pub(super) fn value(info: &str, name: &str) -> Option<String> {
+    let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.map(|value| value.trim().to_owned())
+}
+
 /// What Redis says of itself.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
@@ -78,10 +84,6 @@ struct Seen {
 
 impl Seen {
     fn read(memory: &str, stats: &str) -> Self {
-        let value = |info: &str, name: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.map(|value| value.trim().to_owned())
-        };
         Self {
             policy: value(memory, "maxmemory_policy").unwrap_or_default(),
             limited: value(memory, "maxmemory").is_some_and(|bytes| bytes != "0"),

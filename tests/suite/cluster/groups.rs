@@ -8,7 +8,7 @@ use super::broker::GROUP;
 use super::row::{Load, Row};
 use super::world::{World, hurt, stop};
 
-const LOAD: Load = Load { subscribers: 12, channels: 12, senders: 4, rate: 100 };
+const LOAD: Load = Load { subscribers: 12, channels: 12, senders: 4, rate: 100, gives_up_once_in: Some(40) };
 const PARTITIONS: usize = 12;
 
 pub(super) async fn row(world: Arc<World>) {

@@ -16,16 +16,18 @@ pub(super) struct Load {
     pub(super) senders: usize,
     /// Messages a second, of all senders.
     pub(super) rate: u32,
+    /// So often a sender gives its connection up and comes back.
+    pub(super) gives_up_once_in: Option<u64>,
 }
 
 impl Load {
     /// The failure matrix's.
-    pub(super) const STANDARD: Self = Self { subscribers: 300, channels: 30, senders: 20, rate: 200 };
+    pub(super) const STANDARD: Self = Self { subscribers: 300, channels: 30, senders: 20, rate: 200, gives_up_once_in: Some(40) };
 
     pub(super) fn sending(self) -> Sending {
         let senders = u32::try_from(self.senders).expect("a crowd");
         let pace = Pace::Every(Duration::from_secs(1) * senders / self.rate);
-        Sending { senders: self.senders, pace, gives_up_once_in: Some(40) }
+        Sending { senders: self.senders, pace, gives_up_once_in: self.gives_up_once_in }
     }
 
     /// One in so many of what senders make in this time: with less a row proves little.

@@ -7,7 +7,7 @@ use super::row::{Load, Row};
 use super::world::{World, hurt, kill, stop};
 use crate::support::random::tier;
 
-const LOAD: Load = Load { subscribers: 20, channels: 20, senders: 40, rate: 1_000 };
+const LOAD: Load = Load { subscribers: 20, channels: 20, senders: 40, rate: 1_000, gives_up_once_in: Some(40) };
 /// They know no other node than the one that starts.
 const RACERS: usize = 60;
 

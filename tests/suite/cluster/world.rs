@@ -64,8 +64,9 @@ impl World {
                 hurt(|| server.resume());
             }
         }
-        let [database, brokers] = [vec![&**self.cluster.postgres()], self.cluster.kafka().nodes().iter().collect()];
-        for server in database.into_iter().chain(brokers).chain(self.cluster.nodes()) {
+        let [databases, brokers] =
+            [vec![&**self.cluster.postgres(), &**self.cluster.redis()], self.cluster.kafka().nodes().iter().collect()];
+        for server in databases.into_iter().chain(brokers).chain(self.cluster.nodes()) {
             if server.pid().is_none() || server.ended().is_some() {
                 hurt(|| server.start());
             }

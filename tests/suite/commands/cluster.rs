@@ -1,4 +1,4 @@
-//! What an operator of a cluster asks before nodes run, and after a log was made anew. On a real Kafka and PostgreSQL.
+//! What an operator of a cluster asks before nodes run, and after a log was made anew. On a real Kafka, PostgreSQL and Redis.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -75,8 +75,15 @@ fn topics_are_made_once_and_checked_with_the_database() {
 
     let other = home.run_with(&["check", "--connect"], &[("FOOTFALL_BUS__KAFKA__PARTITIONS", "3")]);
     assert!(other.code != Some(0) && other.out.contains("2 partitions"), "{}", other.out);
+    // The one that tests share keeps nothing over a restart.
+    assert!(checked.contains("\nRedis: warning: appendonly is off: ") && !checked.contains("maxmemory-policy"), "{checked}");
+
     let nowhere = home.run_with(&["check", "--connect"], &[("FOOTFALL_STORE__POSTGRES__URL", "postgres://x@127.0.0.1:1/x")]);
     assert!(nowhere.code != Some(0) && nowhere.out.contains("The store: error: "), "{}", nowhere.out);
+    let nowhere = home.run_with(&["check", "--connect"], &[("FOOTFALL_REGISTRY__REDIS__URL", "redis://127.0.0.1:1/0")]);
+    assert!(nowhere.code != Some(0) && nowhere.out.contains("Redis: error: the registry can't be reached now: "), "{}", nowhere.out);
+    let stranger = home.run_with(&["check", "--connect"], &[("FOOTFALL_REGISTRY__REDIS__PASSWORD", CANARY)]);
+    assert!(stranger.code != Some(0) && stranger.out.contains("Redis: error: the registry can't be used: "), "{}", stranger.out);
 }
 
 #[test]

@@ -33,8 +33,21 @@ fn the_settings_of_development_and_of_the_clients_are_good() {
 fn the_schema_is_json_and_names_every_key() {
     let schema: serde_json::Value = serde_json::from_str(&Home::new().run(&["schema"]).good()).unwrap();
     let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
-    let expected =
-        ["applications", "auth", "bus", "destinations", "log", "mode", "node", "rate_limit", "refusals", "server", "session", "store"];
+    let expected = [
+        "applications",
+        "auth",
+        "bus",
+        "destinations",
+        "log",
+        "mode",
+        "node",
+        "rate_limit",
+        "refusals",
+        "registry",
+        "server",
+        "session",
+        "store",
+    ];
     assert_eq!(keys, expected);
     assert_eq!(schema["additionalProperties"], false);
 }

@@ -33,6 +33,7 @@ macro_rules! bus_contract {
                 a_cancelled_next_loses_nothing
                 a_busy_partition_holds_up_no_other
                 a_destination_has_one_partition
+                a_sweep_leaves_those_who_live_alone
             ]);
         }
     };
@@ -417,4 +418,13 @@ async fn a_destination_has_one_partition(bus: Arc<dyn Bus>) {
     let mut assigned: Vec<_> = reader.assigned.into_iter().map(|assignment| assignment.partition).collect();
     assigned.sort();
     assert!(distinct.iter().all(|partition| assigned.contains(partition)));
+}
+
+async fn a_sweep_leaves_those_who_live_alone(bus: Arc<dyn Bus>) {
+    let mut reader = bus.subscribe(Topic::Broadcast, Audience::EveryNode).await.unwrap();
+    assert_eq!(bus.sweep(Arc::new(|_| None)).await, Ok(Vec::new()));
+    // Not even if it has lost its own lease.
+    assert_eq!(bus.sweep(Arc::new(|_| Some(Duration::MAX))).await, Ok(Vec::new()));
+    bus.publish(Topic::Broadcast, record(&room(1))).await.unwrap().await.unwrap();
+    while !matches!(next(reader.as_mut()).await, Event::Records(_)) {}
 }

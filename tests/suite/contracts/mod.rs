@@ -7,6 +7,7 @@ mod kafka_figures;
 mod kafka_poison;
 mod kafka_positions;
 mod kafka_sizes;
+mod kafka_sweep;
 mod kafka_topics;
 mod kafka_wire;
 mod login_sessions;

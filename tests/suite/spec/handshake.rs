@@ -328,3 +328,25 @@ async fn tokens_are_made_in_development_for_this_machine_only() {
     let production = TestNode::start(OPEN).await;
     assert_eq!(post(production.address, "/dev/token", "Host: localhost\r\n", alice).await.status, 404);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_names_its_node() {
+    let node = TestNode::start(&format!("{OPEN}[node]\nid = \"room-1.a_b\"\n")).await;
+    let handshake = upgrade(node.address, "");
+    let asked = |line: &str| format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (request, status) in [
+        (handshake.clone(), 101),
+        (handshake.replace("Sec-WebSocket-Version: 13\r\n", ""), 426),
+        (upgrade(node.address, "Origin: https://evil.example\r\n"), 403),
+        (asked("GET /"), 200),
+        (asked("GET /page.js"), 200),
+        (asked("GET /health/live"), 200),
+        (asked("GET /health/ready"), 200),
+        (asked("GET /ws"), 400),
+        (asked("GET /nowhere"), 404),
+        (asked("DELETE /"), 405),
+    ] {
+        let answer = ask(node.address, &request).await;
+        assert_eq!((answer.status, answer.header("x-footfall-node")), (status, Some("room-1.a_b")), "{request}");
+    }
+}

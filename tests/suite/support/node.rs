@@ -41,6 +41,8 @@ pub(crate) const OPEN: &str = r#"
 
 pub(crate) struct TestNode {
     pub(crate) address: SocketAddr,
+    /// If the settings have a port for metrics.
+    pub(crate) metrics: Option<SocketAddr>,
     /// To end what may be ended.
     pub(crate) admissions: Admissions,
     shutdown: Shutdown,
@@ -77,8 +79,8 @@ impl TestNode {
         let shutdown = Shutdown::new();
         let checked = settings.check().unwrap_or_else(|error| panic!("{error}"));
         let node = Node::start_checked(checked, interceptors, shutdown.clone()).await.unwrap_or_else(|error| panic!("{error}"));
-        let (address, admissions) = (node.address(), node.admissions().clone());
-        Self { address, admissions, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), data }
+        let (address, metrics, admissions) = (node.address(), node.metrics_address(), node.admissions().clone());
+        Self { address, metrics, admissions, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), data }
     }
 
     /// Holds the store's file as another program may, so that nothing is stored until this is dropped.

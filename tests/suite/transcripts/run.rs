@@ -209,6 +209,7 @@ impl Run {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Write(frame) => self.write(&frame),
+                Effect::Telling(_) => {}
                 Effect::Ask(request) => {
                     self.lines.push(print::asked(&request));
                     if let Request::Subscribe(_, subscribe) = request {

@@ -37,7 +37,7 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
         Some(folder) => (folder.clone(), None),
         None => scratch().map(|temporary| (temporary.path().to_owned(), Some(temporary)))?,
     };
-    let (addresses, mut ports) = places(&plan, options.ports)?;
+    let Places { addresses, mut ports, mut metrics } = places(&plan, options.ports)?;
     let default = default_command(&deploy)?;
     let maker = Maker { options, addresses: &addresses, deploy: &deploy, folder: &folder, command: &default };
 
@@ -67,8 +67,8 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
                 Part::Nodes
             }
             Image::Footfall(image) => {
-                let port = only(own)?;
-                jobs.push(maker.process(name, planned, image, port)?);
+                // It ends before anybody could ask for its metrics.
+                jobs.push(maker.process(name, planned, image, only(own)?, None)?);
                 Part::Job(jobs.len() - 1)
             }
         };
@@ -80,11 +80,12 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
     let (proxy, proxy_ports) = proxy.context("there is no service of image nginx")?;
     let (name, planned, program, node_ports) = nodes.context("there is no service with nodes")?;
 
-    let launch = maker.launch(name, program, &node_ports.first().context("there are no nodes")?.address().port().to_string())?;
-    let nodes = node_ports
-        .into_iter()
-        .zip(1..)
-        .map(|(port, number)| maker.process(&format!("{}-{name}-{number}", plan.project), planned, program, port));
+    let metrics = metrics.remove(name).unwrap_or_default();
+    let launch = maker.launch(name, program, node_ports.first().context("there are no nodes")?.number(), None)?;
+    let nodes = node_ports.into_iter().enumerate().map(|(index, port)| {
+        let name = format!("{}-{name}-{}", plan.project, index + 1);
+        maker.process(&name, planned, program, port, metrics.get(index))
+    });
     let nodes = nodes.collect::<anyhow::Result<Vec<_>>>()?;
     // Both take seconds of another program's time.
     let (kafka, postgres) = std::thread::scope(|scope| {
@@ -95,6 +96,7 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
     Ok(Cluster {
         nginx: maker.nginx(proxy, proxy_ports)?,
         nodes,
+        metrics,
         jobs,
         kafka: kafka?,
         postgres: postgres?,
@@ -115,21 +117,35 @@ fn default_command(deploy: &Path) -> anyhow::Result<Vec<String>> {
     image.words("CMD")
 }
 
+struct Places {
+    addresses: Addresses,
+    /// For each process of a service.
+    ports: BTreeMap<String, Vec<Port>>,
+    /// For the metrics of each process, of services that have them.
+    metrics: BTreeMap<String, Vec<Port>>,
+}
+
 /// A port for each process, and the table of names that lead to them.
-fn places(plan: &Plan, published: Published) -> anyhow::Result<(Addresses, BTreeMap<String, Vec<Port>>)> {
+fn places(plan: &Plan, published: Published) -> anyhow::Result<Places> {
     let mut addresses = Addresses::new(&plan.project);
-    let mut ports = BTreeMap::new();
+    let (mut ports, mut metrics) = (BTreeMap::new(), BTreeMap::<String, Vec<Port>>::new());
     for (name, planned) in &plan.services {
         let replicas = if let Image::Footfall(program) = &planned.image { program.replicas } else { 1 };
         ensure!(replicas > 0, "services.{name}.deploy.replicas: there must be at least one");
         let mut mine = Vec::with_capacity(replicas);
         for number in 1..=replicas {
+            let replica = format!("{}-{name}-{number}", plan.project);
             let port = match planned.published {
                 Some(port) if published == Published::AsWritten => Port::exactly(port)?,
                 _ => Port::free()?,
             };
-            addresses.insert(&format!("{}-{name}-{number}", plan.project), planned.image.port(), port.address());
+            addresses.insert(&replica, planned.image.port(), port.address());
             mine.push(port);
+            if let Some(inside) = planned.image.metrics_port() {
+                let port = Port::free()?;
+                addresses.insert(&replica, inside, port.address());
+                metrics.entry(name.clone()).or_default().push(port);
+            }
         }
         match mine.as_slice() {
             [port] => addresses.insert(name, planned.image.port(), port.address()),
@@ -137,7 +153,7 @@ fn places(plan: &Plan, published: Published) -> anyhow::Result<(Addresses, BTree
         }
         ports.insert(name.clone(), mine);
     }
-    Ok((addresses, ports))
+    Ok(Places { addresses, ports, metrics })
 }
 
 fn kafka(folder: &Path, broker: &Broker, ports: Vec<Port>) -> anyhow::Result<Kafka> {
@@ -176,13 +192,13 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn process(&self, name: &str, planned: &Planned, program: &Program, port: Port) -> anyhow::Result<Server> {
+    fn process(&self, name: &str, planned: &Planned, program: &Program, port: Port, metrics: Option<&Port>) -> anyhow::Result<Server> {
         let folder = self.folder.join(name);
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         Ok(Server::new(ServerPlan {
             name: name.to_owned(),
             folder,
-            launch: self.launch(name, program, &port.number().to_string())?,
+            launch: self.launch(name, program, port.number(), metrics.map(Port::number))?,
             port,
             ready: program.health_path.clone().map_or(Ready::Connects, Ready::Http),
             ready_within: planned.ready_within,
@@ -191,12 +207,14 @@ impl Maker<'_> {
         }))
     }
 
-    fn launch(&self, name: &str, program: &Program, port: &str) -> anyhow::Result<Launch> {
+    /// Without a port for its metrics it takes any.
+    fn launch(&self, name: &str, program: &Program, port: u16, metrics: Option<u16>) -> anyhow::Result<Launch> {
         let mut environment = Vec::with_capacity(program.environment.len());
         for (key, value) in &program.environment {
             let value = match key.as_str() {
-                footfall::HOST_VARIABLE => "127.0.0.1".to_owned(),
-                footfall::PORT_VARIABLE => port.to_owned(),
+                footfall::HOST_VARIABLE | footfall::METRICS_HOST_VARIABLE => "127.0.0.1".to_owned(),
+                footfall::PORT_VARIABLE => port.to_string(),
+                footfall::METRICS_PORT_VARIABLE => metrics.unwrap_or(0).to_string(),
                 _ => self.value(program, key, value).with_context(|| format!("services.{name}.environment.{key}"))?,
             };
             environment.push((key.clone(), value));
@@ -249,16 +267,17 @@ mod tests {
 
     use super::*;
 
-    fn nginx(nodes: usize) -> anyhow::Result<(tempfile::TempDir, Nginx)> {
+    /// With where it thinks that nodes are.
+    fn nginx(nodes: usize) -> anyhow::Result<(tempfile::TempDir, Nginx, Vec<Port>)> {
         let options = Options { nodes: Some(nodes), binary: "/bin/true".into(), ..Options::default() };
         let plan = Plan::new(&compose::read(&root().join("deploy/compose.yaml"), &options.variables())?)?;
-        let (addresses, mut ports) = places(&plan, Published::Free)?;
+        let Places { addresses, mut ports, .. } = places(&plan, Published::Free)?;
         let temporary = scratch()?;
         let maker =
             Maker { options: &options, addresses: &addresses, deploy: &root().join("deploy"), folder: temporary.path(), command: &[] };
         let Image::Nginx(proxy) = &plan.services["nginx"].image else { anyhow::bail!("nginx is no nginx") };
         let nginx = maker.nginx(proxy, ports.remove("nginx").unwrap_or_default())?;
-        Ok((temporary, nginx))
+        Ok((temporary, nginx, ports.remove("node").unwrap_or_default()))
     }
 
     fn get(nginx: &Nginx, path: &str) -> String {
@@ -270,21 +289,76 @@ mod tests {
         answer
     }
 
+    /// Answers everything with 200 and a node's header, and says what it was asked for.
+    fn node(port: &Port) -> std::sync::mpsc::Receiver<String> {
+        let listener = std::net::TcpListener::bind(port.address()).unwrap();
+        let (asked, questions) = std::sync::mpsc::sync_channel(64);
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let mut socket = socket.unwrap();
+                let mut head = Vec::new();
+                let mut bytes = [0; 1024];
+                while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                    let count = socket.read(&mut bytes).unwrap();
+                    head.extend_from_slice(&bytes[..count]);
+                }
+                asked.send(String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned()).unwrap();
+                socket
+                    .write_all(b"HTTP/1.1 200 OK\r\nx-footfall-node: host-1a2b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    .unwrap();
+            }
+        });
+        questions
+    }
+
+    fn line(nginx: &Nginx, of: &str) -> String {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        loop {
+            let log = fs::read_to_string(nginx.log()).unwrap();
+            if let Some(line) = log.lines().find(|line| line.contains(of)) {
+                return line.to_owned();
+            }
+            assert!(std::time::Instant::now() < end, "no line of {of} in\n{log}");
+            super::super::pause(std::time::Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn real_nginx_says_which_node_it_was_and_keeps_what_is_the_nodes_own() {
+        let (_folder, nginx, ports) = nginx(1).unwrap();
+        let asked = node(&ports[0]);
+        nginx.start().unwrap();
+        for path in ["/", "/ws", "/api/users/alice/logout", "/healthy", "/metrics-of-mine"] {
+            let answer = get(&nginx, path);
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\r\nx-footfall-node: host-1a2b\r\n"), "{path}: {answer}");
+            assert_eq!(asked.try_recv().unwrap(), format!("GET {path} HTTP/1.1"));
+            let line = line(&nginx, &format!("\"GET {path}\""));
+            assert!(line.contains(&format!(" to {} 200 host-1a2b", ports[0].address())), "{line}");
+        }
+        for path in [
+            "/metrics",
+            "//metrics",
+            "/./metrics",
+            "/ws/../metrics",
+            "/%6detrics",
+            "/metrics?x",
+            "/health/ready",
+            "/health/live",
+            "//health/x",
+        ] {
+            let answer = get(&nginx, path);
+            assert!(answer.starts_with("HTTP/1.1 404") && !answer.contains("x-footfall-node"), "{path}: {answer}");
+            assert!(asked.try_recv().is_err(), "{path} came to the node");
+        }
+    }
+
     #[test]
     fn real_nginx_takes_the_template() {
-        let (_folder, nginx) = nginx(3).unwrap();
+        let (_folder, nginx, _) = nginx(3).unwrap();
         nginx.start().unwrap();
         // No node is there; three are asked, and the log names them, but not the query.
         assert!(get(&nginx, "/some/path?token=secret").starts_with("HTTP/1.1 502"));
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        let line = loop {
-            let log = fs::read_to_string(nginx.log()).unwrap();
-            if let Some(line) = log.lines().find(|line| line.contains("GET /some/path")) {
-                break line.to_owned();
-            }
-            assert!(std::time::Instant::now() < end, "no line of the request in\n{log}");
-            super::super::pause(std::time::Duration::from_millis(20));
-        };
+        let line = line(&nginx, "GET /some/path");
         assert_eq!(line.matches("127.0.0.1:").count(), 3, "{line}");
         let log = fs::read_to_string(nginx.log()).unwrap();
         assert!(!log.contains("secret"), "{log}");
@@ -295,7 +369,7 @@ mod tests {
         let mut options = Options { binary: "/bin/true".into(), ..Options::default() };
         options.variables.insert("FOOTFALL_UPSTREAM".to_owned(), "server footfall-node-4:8080;".to_owned());
         let plan = Plan::new(&compose::read(&root().join("deploy/compose.yaml"), &options.variables()).unwrap()).unwrap();
-        let (addresses, _ports) = places(&plan, Published::Free).unwrap();
+        let Places { addresses, .. } = places(&plan, Published::Free).unwrap();
         let Image::Nginx(proxy) = &plan.services["nginx"].image else { panic!("nginx is no nginx") };
         let error = addresses.replace(&proxy.environment["FOOTFALL_UPSTREAM"]).unwrap_err().to_string();
         assert!(error.contains("footfall-node-4"), "{error}");
@@ -305,11 +379,11 @@ mod tests {
     fn nodes_get_real_addresses_and_paths() {
         let options = Options { binary: "/bin/true".into(), ..Options::default() };
         let plan = Plan::new(&compose::read(&root().join("deploy/compose.yaml"), &options.variables()).unwrap()).unwrap();
-        let (addresses, ports) = places(&plan, Published::Free).unwrap();
+        let Places { addresses, ports, .. } = places(&plan, Published::Free).unwrap();
         let deploy = root().join("deploy");
         let maker = Maker { options: &options, addresses: &addresses, deploy: &deploy, folder: Path::new("/x"), command: &[] };
         let Image::Footfall(program) = &plan.services["node"].image else { panic!("node is no footfall") };
-        let launch = maker.launch("node", program, "1234").unwrap();
+        let launch = maker.launch("node", program, 1234, None).unwrap();
         let value = |key: &str| launch.environment.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()).unwrap();
         assert_eq!(value("FOOTFALL_SERVER__HOST"), "127.0.0.1");
         assert_eq!(value("FOOTFALL_SERVER__PORT"), "1234");
@@ -318,5 +392,28 @@ mod tests {
         assert_eq!(value("FOOTFALL_REGISTRY__REDIS__URL"), format!("redis://{}/0", ports["redis"][0].address()));
         assert_eq!(Path::new(value("FOOTFALL_CONFIG")), fs::canonicalize(deploy.join("footfall.toml")).unwrap());
         assert_eq!(launch.arguments, ["run"]);
+    }
+
+    #[test]
+    fn each_node_has_a_port_for_its_metrics_if_the_file_has_one() {
+        let options = Options { binary: "/bin/true".into(), ..Options::default() };
+        let mut compose = compose::read(&root().join("deploy/compose.yaml"), &options.variables()).unwrap();
+        let variables = [(footfall::METRICS_HOST_VARIABLE, "0.0.0.0"), (footfall::METRICS_PORT_VARIABLE, "9464")];
+        let environment = &mut compose.services.get_mut("node").unwrap().environment;
+        environment.extend(variables.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        let plan = Plan::new(&compose).unwrap();
+        let Places { addresses, metrics, .. } = places(&plan, Published::Free).unwrap();
+        let ports: Vec<_> = metrics["node"].iter().map(Port::address).collect();
+        assert_eq!(ports.len(), 3);
+        assert_eq!(addresses.replace("footfall-node-2:9464"), Ok(ports[1].to_string()));
+        let deploy = root().join("deploy");
+        let maker = Maker { options: &options, addresses: &addresses, deploy: &deploy, folder: Path::new("/x"), command: &[] };
+        let Image::Footfall(program) = &plan.services["node"].image else { panic!("node is no footfall") };
+        let launch = maker.launch("node", program, 1234, Some(ports[1].port())).unwrap();
+        for (key, value) in
+            [(footfall::METRICS_HOST_VARIABLE, "127.0.0.1".to_owned()), (footfall::METRICS_PORT_VARIABLE, ports[1].port().to_string())]
+        {
+            assert!(launch.environment.contains(&(key.to_owned(), value)), "{key}");
+        }
     }
 }

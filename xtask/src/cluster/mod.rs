@@ -15,6 +15,7 @@ mod plan;
 mod variables;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::thread;
@@ -25,7 +26,7 @@ use tempfile::TempDir;
 
 use crate::report::succeeded;
 use crate::services::server::Launch;
-use crate::services::{Ending, Kafka, Nginx, Postgres, Redis, Server};
+use crate::services::{Ending, Kafka, Nginx, Port, Postgres, Redis, Server};
 
 pub use command::run;
 pub use options::{Options, Published};
@@ -39,6 +40,8 @@ pub struct Cluster {
     // Fields are dropped from the first to the last: who needs others goes before them.
     nginx: Nginx,
     nodes: Vec<Server>,
+    /// Of the nodes, if the file has them.
+    metrics: Vec<Port>,
     jobs: Vec<Server>,
     kafka: Kafka,
     postgres: Postgres,
@@ -91,6 +94,11 @@ impl Cluster {
     /// All nodes; the first is number 1.
     pub fn nodes(&self) -> &[Server] {
         &self.nodes
+    }
+
+    /// Where each node tells its metrics, if the file has a port for them.
+    pub fn metrics(&self) -> Vec<SocketAddr> {
+        self.metrics.iter().map(Port::address).collect()
     }
 
     pub fn kafka(&self) -> &Kafka {
@@ -253,7 +261,7 @@ fn pause(time: Duration) {
 mod tests {
     use std::fs;
     use std::io::{Read, Write};
-    use std::net::{SocketAddr, TcpStream};
+    use std::net::TcpStream;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

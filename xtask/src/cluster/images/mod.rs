@@ -52,6 +52,14 @@ impl Image {
             Self::Footfall(program) => program.port,
         }
     }
+
+    /// The port inside of its container where it tells its metrics, if it does.
+    pub(super) fn metrics_port(&self) -> Option<u16> {
+        match self {
+            Self::Footfall(program) => program.metrics_port,
+            Self::Kafka(_) | Self::Postgres(_) | Self::Redis(_) | Self::Nginx(_) => None,
+        }
+    }
 }
 
 /// Not shown by `Debug`.
