@@ -29,6 +29,7 @@ use self::present::Present;
 use self::revoked::Revocations;
 use self::upkeep::Departures;
 use crate::message::Revocation;
+use crate::metrics::RegistryMetrics;
 use crate::registry::{NodeRun, Registry};
 use crate::shutdown::Shutdown;
 use crate::store::{Store, StoreError};
@@ -87,6 +88,7 @@ struct Inner {
     /// A younger start of a node with this name is at work.
     replaced: AtomicBool,
     connections: CountConnections,
+    metrics: RegistryMetrics,
 }
 
 impl Admissions {
@@ -96,6 +98,7 @@ impl Admissions {
         registry: Arc<dyn Registry>,
         store: Arc<dyn Store>,
         connections: CountConnections,
+        metrics: RegistryMetrics,
         shutdown: &Shutdown,
     ) -> Result<Self, StoreError> {
         let grace = Grace::new(settings.grace);
@@ -113,6 +116,7 @@ impl Admissions {
             unkept: AtomicBool::new(false),
             replaced: AtomicBool::new(false),
             connections,
+            metrics,
         };
         let admissions = Self(Arc::new(inner));
         // Before the list: what is revoked from now on is news.

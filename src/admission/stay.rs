@@ -7,6 +7,7 @@ use super::present::{Guest, Standing};
 use super::{Admissions, Counting, Inner};
 use crate::broker::Outbox;
 use crate::message::{Code, Refusal, User};
+use crate::metrics::AdmissionOutcome;
 use crate::registry::{Admission, Admitted, Demand, LoginKey, RegistryError};
 
 /// A client whose token was verified, and which wants to come in.
@@ -33,14 +34,8 @@ impl Admissions {
     /// the [`Stay`] is dropped, whatever ends the session tells its outbox.
     pub async fn admit(&self, arrival: Arrival) -> Result<(Arc<User>, Stay), Refusal> {
         let Arrival { user, session, outbox, login } = arrival;
-        let guest = Guest {
-            session: Arc::clone(&session),
-            user: user.name.clone(),
-            standing: Standing::of(&user),
-            login,
-            outbox,
-            since_ms: None,
-        };
+        let guest =
+            Guest { session: Arc::clone(&session), user: user.name.clone(), standing: Standing::of(&user), login, outbox, since_ms: None };
         self.0.present.enter(guest);
         // From here on it leaves, whatever happens.
         let stay = Stay { inner: Arc::clone(&self.0), session };
@@ -109,8 +104,13 @@ impl Inner {
             },
             max_sessions: self.settings.max_sessions,
         };
-        match self.registry.admit(admission).await {
-            Ok(Admitted::In { since_ms, registered, pushed_out: _ }) => {
+        let asked = Instant::now();
+        let answer = self.registry.admit(admission).await;
+        let count = |outcome| self.metrics.admission(outcome, asked.elapsed());
+        match answer {
+            Ok(Admitted::In { since_ms, registered, pushed_out }) => {
+                count(AdmissionOutcome::Admitted);
+                self.metrics.pushed_out(pushed_out.len());
                 self.present.admitted(session, since_ms);
                 if let Some(roles) = registered.and_then(|registered| registered.roles) {
                     user.roles = roles;
@@ -118,8 +118,23 @@ impl Inner {
                 self.grace.note(&user, Instant::now());
                 Ok(user)
             }
-            Ok(Admitted::Revoked | Admitted::NotRegistered) => Err(Code::TokenRevoked.into()),
-            Err(error) => self.unasked(user, session, &error),
+            Ok(Admitted::Revoked) => {
+                count(AdmissionOutcome::Revoked);
+                Err(Code::TokenRevoked.into())
+            }
+            Ok(Admitted::NotRegistered) => {
+                count(AdmissionOutcome::NotRegistered);
+                Err(Code::TokenRevoked.into())
+            }
+            Err(error) => {
+                let known = self.unasked(user, session, &error);
+                count(match (&known, &error) {
+                    (Ok(_), _) => AdmissionOutcome::AdmittedFromCache,
+                    (Err(_), RegistryError::NotFilled) => AdmissionOutcome::NotFilled,
+                    (Err(_), _) => AdmissionOutcome::Unavailable,
+                });
+                known
+            }
         }
     }
 

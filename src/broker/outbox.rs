@@ -2,7 +2,7 @@
 //!
 //! Order in the outbox is order on the wire.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
@@ -36,6 +36,13 @@ pub struct NewRoles {
     pub roles: Arc<[Box<str>]>,
 }
 
+impl Slot {
+    /// A message for one subscription.
+    pub fn is_delivery(&self) -> bool {
+        matches!(self, Self::Auto(..) | Self::Tracked(..))
+    }
+}
+
 /// The bounds of an outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutboxSettings {
@@ -62,6 +69,8 @@ pub struct Outbox {
     ended: OnceLock<Code>,
     /// Roles that the session has not taken over yet. Boxed, since few ever have them.
     roles: Mutex<Option<Box<NewRoles>>>,
+    /// Deliveries that were thrown away because there was no room.
+    thrown_away: AtomicU32,
     /// The writer's task.
     filled: AtomicWaker,
     /// Those who wait until there is room for more than what must be delivered anyway.
@@ -86,6 +95,7 @@ impl Outbox {
             bytes: AtomicUsize::new(0),
             ended: OnceLock::new(),
             roles: Mutex::default(),
+            thrown_away: AtomicU32::new(0),
             filled: AtomicWaker::new(),
             drained: Notify::new(),
             replaying: tokio::sync::Mutex::default(),
@@ -99,6 +109,9 @@ impl Outbox {
         if waiting <= self.settings.limit {
             self.put(slot);
             return;
+        }
+        if waiting < CLOSED {
+            self.thrown_away.fetch_add(1, Ordering::Relaxed);
         }
         if waiting < OVERFLOWED {
             self.bytes.fetch_add(OVERFLOWED, Ordering::AcqRel);
@@ -199,14 +212,26 @@ impl Outbox {
         self.bytes.load(Ordering::Acquire)
     }
 
-    /// Nothing more is delivered. What waited is dropped, and so is what comes.
-    pub fn close(&self) {
+    /// The same without what only marks an outbox as overflowed or closed.
+    pub fn waiting(&self) -> usize {
+        let bytes = self.bytes();
+        if bytes >= CLOSED { 0 } else { bytes % OVERFLOWED }
+    }
+
+    /// How many deliveries were thrown away since this was last asked.
+    pub fn take_thrown_away(&self) -> usize {
+        self.thrown_away.swap(0, Ordering::Relaxed) as usize
+    }
+
+    /// Nothing more is delivered. What waited is dropped, and so is what comes. Answers how many deliveries waited.
+    pub fn close(&self) -> usize {
         if self.is_closed() {
-            return;
+            return 0;
         }
         self.bytes.fetch_add(CLOSED, Ordering::AcqRel);
-        self.slots.lock().clear();
+        let dropped = self.slots.lock().drain(..).filter(Slot::is_delivery).count();
         self.drained.notify_waiters();
+        dropped
     }
 
     /// Whether its client has gone.
@@ -268,6 +293,8 @@ mod tests {
         outbox.release(90);
         assert!(outbox.is_overflowed(), "a message was thrown away and nobody would know");
         outbox.deliver(control(0), 1);
+        assert_eq!((outbox.take_thrown_away(), outbox.take_thrown_away()), (2, 0));
+        assert_eq!(outbox.waiting(), 21);
         assert!(take(&outbox).is_empty(), "a message behind the one that was thrown away");
     }
 

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use super::interceptor::{Call, ChannelInterceptor, Grant};
 use crate::admission::{Admissions, Arrival};
 use crate::auth::{Credentials, TokenVerifier};
+use crate::login::{Claim, LoginSessions};
 use crate::message::{Code, Refusal};
 use crate::session::{Connect, Refresh, Request};
 
@@ -17,11 +18,12 @@ use crate::session::{Connect, Refresh, Request};
 pub struct Authentication {
     verifier: Arc<TokenVerifier>,
     admissions: Admissions,
+    logins: LoginSessions,
 }
 
 impl Authentication {
-    pub fn new(verifier: Arc<TokenVerifier>, admissions: Admissions) -> Self {
-        Self { verifier, admissions }
+    pub fn new(verifier: Arc<TokenVerifier>, admissions: Admissions, logins: LoginSessions) -> Self {
+        Self { verifier, admissions, logins }
     }
 
     async fn check(&self, call: &mut Call) -> Result<(), Refusal> {
@@ -29,9 +31,15 @@ impl Authentication {
             Request::Connect(connect) => {
                 let arrival = self.arrival(call, connect)?;
                 // Proved; it need not lie about for as long as the session lives.
-                call.caller.handshake = super::Handshake::default();
+                let login = std::mem::take(&mut call.caller.handshake).login;
                 let (user, stay) = self.admissions.admit(arrival).await?;
                 call.caller.stay = Some(stay);
+                // Not before: who is not admitted must leave nothing behind.
+                if let Some(claim) = login
+                    && let Some(membership) = self.logins.join(claim, &user.name).await
+                {
+                    call.caller.belong(membership);
+                }
                 Some(Grant::Connect(user))
             }
             Request::Refresh(_, refresh) => Some(self.refresh(call, refresh)?),
@@ -51,7 +59,7 @@ impl Authentication {
         };
         let user = self.verifier.verify(credentials.pick()?.token, now_s())?;
         let (session, outbox) = (Arc::clone(&call.caller.session), Arc::clone(&call.caller.outbox));
-        Ok(Arrival { user, session, outbox, login: None })
+        Ok(Arrival { user, session, outbox, login: handshake.login.as_ref().map(Claim::key) })
     }
 
     fn refresh(&self, call: &Call, refresh: &Refresh) -> Result<Grant, Refusal> {

@@ -32,7 +32,8 @@ use interceptor::Grant;
 
 /// What became of a request so far.
 pub enum Handled {
-    Connected(Arc<User>),
+    /// With the id that others see with its messages.
+    Connected(Arc<User>, Arc<str>),
     /// The session goes on with another token; these subscriptions may not.
     Refreshed(Ticket, Arc<User>, Vec<(Arc<Tag>, Refusal)>),
     /// The user has other roles; these subscriptions may not go on.
@@ -93,7 +94,7 @@ impl InboundChannel {
             let handled = match (request, grant) {
                 (Request::Connect(_), Some(Grant::Connect(user))) => {
                     caller.user = Some(Arc::clone(&user));
-                    Handled::Connected(user)
+                    Handled::Connected(user, Arc::clone(&caller.sender_session))
                 }
                 (Request::Refresh(ticket, _), Some(Grant::Refresh(user))) => self.refresh(&mut caller, ticket, *user).await,
                 (Request::Send(ticket, send), Some(Grant::Send(grant))) => self.send(&caller, ticket, send, &grant).await,
@@ -242,7 +243,7 @@ fn message(caller: &Caller, send: Send, grant: &SendGrant) -> Message {
         id,
         destination,
         sender,
-        session: Some(Arc::clone(&caller.session)),
+        session: Some(Arc::clone(&caller.sender_session)),
         timestamp_ms,
         content_type: send.content_type,
         headers: send.headers,
@@ -263,7 +264,7 @@ fn start(from: From) -> Start {
 impl std::fmt::Debug for Handled {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Connected(user) => out.debug_tuple("Connected").field(&user.name).finish(),
+            Self::Connected(user, _) => out.debug_tuple("Connected").field(&user.name).finish(),
             Self::Refreshed(ticket, user, withdrawn) => {
                 out.debug_tuple("Refreshed").field(ticket).field(&user.name).field(&withdrawn.len()).finish()
             }

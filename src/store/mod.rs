@@ -5,6 +5,7 @@
 
 mod error;
 mod looked;
+mod measured;
 mod postgres;
 mod shared_reads;
 mod sql;
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use crate::message::{Destination, Epoch, Mark, Message, Revocation, Revoked};
 pub use looked::{Looked, Schema};
+pub use measured::MeasuredStore;
 pub use postgres::{PostgresSettings, PostgresStore};
 pub use shared_reads::SharedReads;
 pub use sqlite::{SqliteSettings, SqliteStore};

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use stomp_frames::Limits;
 
+use super::session_cookie::SessionCookieSettings;
 use crate::message::HumanDuration;
 
 /// Less would not hold a CONNECT.
@@ -45,6 +46,8 @@ pub struct ServerSettings {
     pub handshake_timeout: HumanDuration,
     /// The time over which the closes of a stopping node are spread; at most 1h.
     pub drain: HumanDuration,
+    /// The cookie by which a browser's connections belong together, over reloads and nodes.
+    pub session_cookie: SessionCookieSettings,
 }
 
 impl Default for ServerSettings {
@@ -60,6 +63,7 @@ impl Default for ServerSettings {
             max_outbox: 512 * 1024,
             handshake_timeout: HumanDuration::from_secs(10),
             drain: HumanDuration::from_secs(5),
+            session_cookie: SessionCookieSettings::default(),
         }
     }
 }
@@ -111,6 +115,7 @@ impl ServerSettings {
         if self.handshake_timeout == HumanDuration::ZERO {
             problems.push(("handshake_timeout".to_owned(), "It is more than 0s, or nobody could connect."));
         }
+        problems.extend(self.session_cookie.problems().into_iter().map(|(key, sentence)| (format!("session_cookie.{key}"), sentence)));
         problems
     }
 }

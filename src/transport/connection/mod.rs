@@ -23,10 +23,11 @@ use tokio::time::Sleep;
 
 use self::ending::Ending;
 use super::connections::Registered;
-use super::websocket::{End, Incoming, WebSocket};
+use super::websocket::{End, Incoming, Passed, WebSocket};
 use crate::broker::{Outbox, Slot};
 use crate::channel::{Caller, Handled, InboundChannel};
 use crate::message::{Code, Outcome, Refusal, Tag, Ticket, User};
+use crate::metrics::{Dropped, Slow};
 use crate::session::{Effect, Effects, Request, Session, SessionSettings, Timers};
 
 /// How much of the input is worked on before others get their turn.
@@ -92,7 +93,7 @@ pub(super) struct Connection<IO> {
     leaving: Option<Refusal>,
     ending: Ending,
     /// Among the connections of the node.
-    _registered: Registered,
+    registered: Registered,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
@@ -123,7 +124,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             nacks: 0,
             leaving: None,
             ending: Ending::Not,
-            _registered: registered,
+            registered,
             settings,
         }
     }
@@ -139,6 +140,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             match self.decoder.next_item() {
                 Ok(Some(Item::Frame(frame))) => {
                     self.timers.frame_done();
+                    self.registered.metrics.received(frame.command);
                     self.session.receive(&frame, &mut self.effects);
                     self.apply(now);
                     if self.asking.is_some() {
@@ -192,13 +194,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             Effect::Close(close) => Some(*close),
             _ => None,
         });
+        for code in effects.iter().filter_map(|effect| if let Effect::Telling(code) = effect { Some(*code) } else { None }) {
+            self.registered.metrics.refused(code);
+        }
         if let Some(close) = close {
             self.write_last_words(close, &mut effects, now);
         }
         for effect in effects.drain(..) {
             match effect {
                 Effect::Write(frame) if place == Place::Outbox => self.outbox.answer(Slot::Control(frame)),
-                Effect::Write(frame) => self.socket.put(true, &[&frame]),
+                Effect::Write(frame) => self.put_frame(&frame),
                 Effect::Deliver(message, tag, ack) => self.put_delivery(&message, &tag, Some(ack)),
                 Effect::Negotiated { version, heart_beats } => {
                     self.decoder.set_version(version);
@@ -207,7 +212,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                     self.timers.negotiated(heart_beats, now);
                 }
                 Effect::Ask(request) => self.ask(request),
-                Effect::Close(_) => {}
+                Effect::Telling(_) | Effect::Close(_) => {}
             }
         }
         if self.held > 0 {
@@ -245,25 +250,29 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
 
     fn handled(&mut self, handled: Handled, now: Instant) {
         match handled {
-            Handled::Connected(user) => self.connected(&user, now),
+            Handled::Connected(user, sender_session) => self.connected(&user, &sender_session, now),
             Handled::Refreshed(ticket, user, withdrawn) => {
                 self.expires(&user, now);
                 self.resolve(ticket, Outcome::Done, now);
                 self.withdraw(withdrawn, now);
             }
             Handled::Judged(withdrawn) => self.withdraw(withdrawn, now),
-            Handled::Rejected(refusal) => self.end(&refusal, now),
+            Handled::Rejected(refusal) => {
+                self.registered.metrics.denied(refusal.code);
+                self.end(&refusal, now);
+            }
             Handled::Done(ticket, outcome) => self.resolve(ticket, outcome, now),
             Handled::Answered => {}
             Handled::Pending(pending) => self.pending.push(pending),
         }
     }
 
-    fn connected(&mut self, user: &User, now: Instant) {
+    fn connected(&mut self, user: &User, sender_session: &str, now: Instant) {
         tracing::Span::current().record("user", user.name.as_str());
         tracing::debug!("session connected");
+        self.registered.metrics.connected();
         self.expires(user, now);
-        self.session.connected(&user.name, &mut self.effects);
+        self.session.connected(&user.name, sender_session, &mut self.effects);
         self.apply(now);
     }
 
@@ -319,6 +328,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             self.outbox.register(context.waker());
             if let Some(code) = self.ordered_end() {
                 // Before anything that it asked for is answered: a token that was just revoked sees no CONNECTED.
+                if code == Code::SlowConsumer {
+                    self.registered.metrics.slow(Slow::OutboxFull);
+                }
                 self.end(&Refusal::new(code), now);
                 continue;
             }
@@ -355,14 +367,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.get_mut().poll_connection(context)
+        let connection = self.get_mut();
+        let polled = connection.poll_connection(context);
+        let Passed { read, written } = connection.socket.take_passed();
+        connection.registered.metrics.flush(read, written);
+        polled
     }
 }
 
 impl<IO> Drop for Connection<IO> {
     fn drop(&mut self) {
         // Whoever still holds the outbox must not fill it any more.
-        self.outbox.close();
+        let waited = self.outbox.close() + self.slots.iter().filter(|slot| slot.is_delivery()).count();
+        self.registered.metrics.dropped(Dropped::SessionEnded, waited);
+        self.registered.metrics.dropped(Dropped::SlowConsumer, self.outbox.take_thrown_away());
         tracing::debug!(nacks = self.nacks, left_out_headers = self.left_out, "connection over");
     }
 }

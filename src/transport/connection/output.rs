@@ -43,7 +43,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         match slot {
             Slot::Control(frame) => {
                 self.unreleased += frame.len();
-                self.socket.put(true, &[&frame]);
+                self.put_frame(&frame);
             }
             Slot::Auto(message, tag) => {
                 self.unreleased += message.size();
@@ -68,6 +68,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         }
     }
 
+    /// A frame that is no delivery.
+    pub(super) fn put_frame(&mut self, frame: &[u8]) {
+        self.registered.metrics.sent(frame);
+        self.socket.put(true, &[frame]);
+    }
+
     /// Moves what the session began to hold, or let go, between what counts on and what counts until it is written.
     pub(super) fn count_held(&mut self) {
         let held = self.session.held_bytes();
@@ -78,8 +84,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     pub(super) fn put_delivery(&mut self, message: &Arc<Message>, tag: &Arc<Tag>, ack: Option<AckId>) {
         let Some(version) = self.session.version() else { return };
         if tag.is_ended() {
-            return;
+            return self.registered.metrics.too_late();
         }
+        self.registered.metrics.delivered();
         let rendered = message.rendered.get_or_render(version.index(), || render(message, version));
         self.left_out += rendered.left_out;
         match ack {

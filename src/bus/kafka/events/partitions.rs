@@ -221,6 +221,18 @@ impl Partitions {
         Some((reading.ready.len(), reading.bytes))
     }
 
+    /// Each partition with the offset before which all is done, whether or not Kafka knows of it; none if where one stands
+    /// was not found yet.
+    pub(super) fn done(&self) -> Option<Vec<(u32, u64)>> {
+        let owned = self.slots.iter().filter_map(|(number, slot)| Some((*number, slot.owned.as_ref()?)));
+        let done = |(number, owned): (u32, &Owned)| {
+            let found = owned.found.as_ref()?;
+            let on_its_way = self.on_their_way.iter().filter(|commit| commit.assignment == owned.id).map(|commit| commit.next).max();
+            Some((number, owned.committed.max(found.log_start).max(owned.commit.max(on_its_way).unwrap_or_default())))
+        };
+        owned.map(done).collect()
+    }
+
     /// What is to be committed now. Each has to be answered, by [`Self::commit_succeeded`] or [`Self::commit_failed`].
     pub(super) fn take_commits(&mut self) -> Vec<Commit> {
         let take = |(number, slot): (&u32, &mut Slot)| {
@@ -581,6 +593,24 @@ mod tests {
         partitions.commit_succeeded(0, 6);
         partitions.commit_failed(0, 5);
         assert_eq!(commits(&mut partitions), []);
+    }
+
+    #[test]
+    fn what_is_done_is_known_before_kafka_knows_it() {
+        let mut partitions = Partitions::default();
+        assert_eq!(partitions.done(), Some(vec![]));
+        partitions.assigned([0]);
+        assert_eq!(partitions.done(), None, "nobody has looked where it stands");
+        let (mut partitions, _) = reading();
+        assert_eq!(partitions.done(), Some(vec![(0, 3)]));
+        partitions.commit(0, 5);
+        assert_eq!(partitions.done(), Some(vec![(0, 5)]));
+        assert_eq!(commits(&mut partitions), [(0, 5)]);
+        assert_eq!(partitions.done(), Some(vec![(0, 5)]));
+        partitions.commit_succeeded(0, 5);
+        assert_eq!(partitions.done(), Some(vec![(0, 5)]));
+        partitions.revoked([0]);
+        assert_eq!(partitions.done(), Some(vec![]));
     }
 
     /// The topic was made anew while the commit was on its way, and its offsets mean something else now.
