@@ -6,22 +6,27 @@ pub mod commands;
 pub mod node;
 pub mod transport;
 
+pub mod api;
+
 pub mod session;
 
 pub mod admission;
 pub mod auth;
 pub mod channel;
+pub mod login;
 pub mod policy;
 
 pub mod bus;
 pub mod consumers;
 pub mod registry;
 pub mod store;
+pub mod sweep;
 
 pub mod broker;
 pub mod edge;
 
 pub mod message;
+pub mod metrics;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;

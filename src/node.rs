@@ -8,21 +8,25 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 
 use crate::admission::{AdmissionSettings, Admissions, CountConnections, Counting};
+use crate::api::{self, Api};
 use crate::auth::{AuthError, Issuer, TokenRegistry};
 use crate::broker::OutboxSettings;
-use crate::bus::{Audience, Bus, BusError, BusState, KafkaBus, KafkaError, MemoryBus, MemoryBusSettings, Topic};
+use crate::bus::{Audience, Bus, BusError, BusState, KafkaBus, KafkaError, Lag, MeasuredBus, MemoryBus, MemoryBusSettings, Topic};
 use crate::channel::{Authentication, ChannelInterceptor, InboundChannel, RateLimit};
 use crate::consumers::{KeepOf, Partitions, RetentionSettings, Trouble, broadcast, persistence, retention};
 use crate::edge::{Edge, EdgeSettings, Numbering};
+use crate::login::LoginSessions;
 use crate::message::{Destination, UserName};
+use crate::metrics::{self, Look, Metrics, MetricsSettings, RegistrySnapshot, Snapshot};
 use crate::policy::Policies;
-use crate::registry::{MemoryRegistry, MemoryRegistrySettings, NodeRun, RedisRegistry, Registry, RegistryError};
+use crate::registry::{MemoryRegistry, MemoryRegistrySettings, NodeRun, RedisRegistry, Registry, RegistryError, RegistryState};
 use crate::session::is_reserved;
 use crate::settings::{
     BadSettings, BusKind, BusSettings, Checked, Mode, RegistryKind, RegistrySettings, Settings, StoreKind, StoreSettings,
 };
 use crate::shutdown::Shutdown;
-use crate::store::{Keep, PartitionKey, PostgresStore, SharedReads, SqliteStore, Store, StoreError};
+use crate::store::{Keep, MeasuredStore, PartitionKey, PostgresStore, SharedReads, SqliteStore, Store, StoreError};
+use crate::sweep::sweep;
 use crate::transport::{self, Connections, Development, Hindrance, Readiness, ServerSettings, Transport};
 
 /// Tokens of development mode live so long.
@@ -39,6 +43,8 @@ pub enum StartError {
     Settings(#[from] BadSettings),
     #[error("{0} is taken, or may not be listened on: {1}")]
     Listen(SocketAddr, #[source] io::Error),
+    #[error("{0}, where metrics are to be read, is taken, or may not be listened on: {1}")]
+    Metrics(SocketAddr, #[source] io::Error),
     #[error("the store can't be opened: {0}")]
     Store(#[source] StoreError),
     #[error("the bus can't be read: {0}")]
@@ -55,6 +61,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Node {
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
     server: ServerSettings,
     shutdown: Shutdown,
     readiness: Readiness,
@@ -83,9 +90,12 @@ impl Node {
         let bound = transport::bind(settings.server.address()).map_err(no_listener)?;
         let address = bound.address().map_err(no_listener)?;
 
+        let metrics = Metrics::default();
+        let metrics_page = MetricsPage::bind(&settings.metrics)?;
+
         let name = settings.node.name();
-        let store = open_store(&settings.store).await?;
-        let bus = open_bus(&settings.bus, &name, &shutdown).await?;
+        let store = open_store(&settings.store, &metrics).await?;
+        let bus = open_bus(&settings.bus, &name, &metrics, &shutdown).await?;
         let edge = Edge::new(Arc::clone(&store), numbering(&bus), shutdown.clone(), EdgeSettings::default());
 
         // In this order: what is stored from now on must find its way to the edge.
@@ -99,25 +109,34 @@ impl Node {
             RetentionSettings { interval: settings.store.retention_interval.0, idempotency_window: settings.store.idempotency_window.0 };
         shutdown.spawn_essential("retention", retention(Arc::clone(&store), keep_of(&policies), rounds, shutdown.clone()));
 
-        let connections = Connections::default();
+        let connections = Connections::new(metrics.connections().clone());
         let registry = open_registry(&settings.registry, &shutdown)?;
         let count = connections.clone();
         let count: CountConnections = Arc::new(move || u64::try_from(count.count()).unwrap_or(u64::MAX));
         let admission = admission_settings(&settings, &name, address);
-        let admissions = Admissions::start(admission, registry, Arc::clone(&store), count, &shutdown).await.map_err(StartError::Store)?;
+        let admissions =
+            Admissions::start(admission, Arc::clone(&registry), Arc::clone(&store), count, metrics.registry().clone(), &shutdown)
+                .await
+                .map_err(StartError::Store)?;
+        shutdown.spawn_essential("sweep", sweep(Arc::clone(&bus), registry, shutdown.clone()));
 
         let rate_limit = Arc::new(RateLimit::new(&settings.rate_limit, Arc::clone(&policies)));
         shutdown.spawn_essential("rate-limit", forget_idle(Arc::clone(&rate_limit), shutdown.clone()));
-        let authentication = Authentication::new(Arc::new(checked.verifier), admissions.clone());
-        let channel = InboundChannel::new(authentication, rate_limit, policies, interceptors, Arc::clone(&bus), edge);
+        let logins = LoginSessions::start(Arc::clone(admissions.registry()), settings.server.session_cookie.ttl.0, &shutdown);
+        let verifier = Arc::new(checked.verifier);
+        let authentication = Authentication::new(Arc::clone(&verifier), admissions.clone(), logins.clone());
+        let channel = InboundChannel::new(authentication, rate_limit, policies, interceptors, Arc::clone(&bus), edge.clone());
 
         let readiness = Readiness::new(hindrance(&bus, partitions, admissions.clone()));
+        let look = look(connections.clone(), readiness.clone(), &bus, edge, admissions.clone());
+        let metrics_address = metrics_page.map(|page| page.serve(metrics, look, &shutdown)).transpose()?;
         let transport = Transport {
             node: name.as_str().into(),
             server: settings.server.clone(),
             session: Arc::new(settings.session),
             outbox: OutboxSettings { limit: settings.server.max_outbox, ..OutboxSettings::default() },
             token_cookie: settings.auth.cookie.clone(),
+            logins,
             channel: Arc::new(channel),
             connections: connections.clone(),
             readiness: readiness.clone(),
@@ -125,13 +144,16 @@ impl Node {
             development: issuer.map(development),
         };
         let head_timeout = settings.server.handshake_timeout.0;
-        let router = transport::router(Arc::new(transport));
+        let mut router = transport::router(Arc::new(transport));
+        if let Some(api) = Api::new(&settings.auth.service_tokens, admissions.clone(), verifier) {
+            router = router.merge(api::router(api));
+        }
         let listener = bound.listen().map_err(no_listener)?;
         let serving = transport::serve(listener, router, settings.server.max_connections, head_timeout, shutdown.clone());
         shutdown.spawn_essential("listener", serving);
         readiness.set_ready();
         tracing::info!(node = name, %address, mode = ?settings.mode, "ready");
-        Ok(Self { address, server: settings.server, shutdown, readiness, connections, bus, store, admissions })
+        Ok(Self { address, metrics_address, server: settings.server, shutdown, readiness, connections, bus, store, admissions })
     }
 
     /// Where it listens.
@@ -142,6 +164,11 @@ impl Node {
     /// Who may be here: to revoke, to log out, to look.
     pub fn admissions(&self) -> &Admissions {
         &self.admissions
+    }
+
+    /// Where its metrics are, at `/metrics`; none if no settings ask for them.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Runs until it is asked to stop, and drains; false if a part of it failed, or would not end.
@@ -166,21 +193,65 @@ impl Node {
     }
 }
 
-async fn open_store(settings: &StoreSettings) -> Result<Arc<dyn Store>, StartError> {
-    Ok(match settings.kind {
-        StoreKind::Sqlite => Arc::new(SqliteStore::open(&settings.sqlite).await.map_err(StartError::Store)?),
-        // Many clients that come back at once ask the same; a file answers that sooner than it could be shared.
-        StoreKind::Postgres => {
-            Arc::new(SharedReads::new(Arc::new(PostgresStore::open(&settings.postgres).await.map_err(StartError::Store)?)))
+/// The port of the metrics, taken and not yet served.
+struct MetricsPage {
+    bound: metrics::Bound,
+    address: SocketAddr,
+}
+
+impl MetricsPage {
+    fn bind(settings: &MetricsSettings) -> Result<Option<Self>, StartError> {
+        let Some(wanted) = settings.address() else { return Ok(None) };
+        let bound = metrics::bind(wanted).and_then(|bound| Ok(Self { address: bound.address()?, bound }));
+        bound.map(Some).map_err(|error| StartError::Metrics(wanted, error))
+    }
+
+    fn serve(self, metrics: Metrics, look: Look, shutdown: &Shutdown) -> Result<SocketAddr, StartError> {
+        let listener = self.bound.listen().map_err(|error| StartError::Metrics(self.address, error))?;
+        shutdown.spawn_essential("metrics", metrics::serve(listener, metrics, look, shutdown.clone()));
+        tracing::info!(address = %self.address, "metrics are at /metrics");
+        Ok(self.address)
+    }
+}
+
+/// What the page of metrics shows that nobody counts.
+fn look(connections: Connections, readiness: Readiness, bus: &Arc<dyn Bus>, edge: Edge, admissions: Admissions) -> Look {
+    let bus = Arc::clone(bus);
+    Arc::new(move || {
+        let Lag { events, broadcast } = bus.lag();
+        Snapshot {
+            outbox_bytes: connections.outbox_bytes(),
+            gates: edge.gates() as u64,
+            readiness: readiness.state(),
+            bus: match bus.state() {
+                BusState::Ready => "ready",
+                BusState::NotReady(why) => why,
+            },
+            lag_events: events,
+            lag_broadcast: broadcast,
+            registry: registry_snapshot(&admissions),
         }
     })
 }
 
-async fn open_bus(settings: &BusSettings, node: &str, shutdown: &Shutdown) -> Result<Arc<dyn Bus>, StartError> {
+async fn open_store(settings: &StoreSettings, metrics: &Metrics) -> Result<Arc<dyn Store>, StartError> {
+    let measured = |store: Arc<dyn Store>| Arc::new(MeasuredStore::new(store, metrics.store().clone()));
     Ok(match settings.kind {
+        StoreKind::Sqlite => measured(Arc::new(SqliteStore::open(&settings.sqlite).await.map_err(StartError::Store)?)),
+        // Many clients that come back at once ask the same; a file answers that sooner than it could be shared.
+        StoreKind::Postgres => {
+            let store = PostgresStore::open(&settings.postgres).await.map_err(StartError::Store)?;
+            Arc::new(SharedReads::new(measured(Arc::new(store))))
+        }
+    })
+}
+
+async fn open_bus(settings: &BusSettings, node: &str, metrics: &Metrics, shutdown: &Shutdown) -> Result<Arc<dyn Bus>, StartError> {
+    let bus: Arc<dyn Bus> = match settings.kind {
         BusKind::Memory => Arc::new(MemoryBus::new(MemoryBusSettings::default())),
         BusKind::Kafka => Arc::new(KafkaBus::connect(&settings.kafka, node, is_reserved, shutdown).await?),
-    })
+    };
+    Ok(Arc::new(MeasuredBus::new(bus, metrics.bus().clone())))
 }
 
 fn open_registry(settings: &RegistrySettings, shutdown: &Shutdown) -> Result<Arc<dyn Registry>, StartError> {
@@ -206,6 +277,11 @@ fn admission_settings(settings: &Settings, node: &str, listens: SocketAddr) -> A
         node: NodeRun { name: node.into(), started_ms },
         address: settings.node.address.as_deref().map_or_else(|| listens.to_string().into(), Arc::from),
     }
+}
+
+fn registry_snapshot(admissions: &Admissions) -> RegistrySnapshot {
+    let RegistryState { available, pushed, evicting } = admissions.registry().state();
+    RegistrySnapshot { available, pushed, evicting, revocations: admissions.revocations() as u64 }
 }
 
 /// Why this node should be given no clients now. The store is no reason: while it is away SENDs are accepted and wait. Nor

@@ -29,6 +29,7 @@ use self::present::Present;
 use self::revoked::Revocations;
 use self::upkeep::Departures;
 use crate::message::Revocation;
+use crate::metrics::RegistryMetrics;
 use crate::registry::{NodeRun, Registry};
 use crate::shutdown::Shutdown;
 use crate::store::{Store, StoreError};
@@ -80,11 +81,14 @@ struct Inner {
     unsaid: Mutex<Vec<Revocation>>,
     /// News may have been missed.
     lost: Notify,
+    /// Held by whoever asks for a token's roles and passes them on.
+    judging_roles: tokio::sync::Mutex<()>,
     /// The registry may lack sessions of this node.
     unkept: AtomicBool,
     /// A younger start of a node with this name is at work.
     replaced: AtomicBool,
     connections: CountConnections,
+    metrics: RegistryMetrics,
 }
 
 impl Admissions {
@@ -94,6 +98,7 @@ impl Admissions {
         registry: Arc<dyn Registry>,
         store: Arc<dyn Store>,
         connections: CountConnections,
+        metrics: RegistryMetrics,
         shutdown: &Shutdown,
     ) -> Result<Self, StoreError> {
         let grace = Grace::new(settings.grace);
@@ -107,9 +112,11 @@ impl Admissions {
             departures: Departures::default(),
             unsaid: Mutex::default(),
             lost: Notify::new(),
+            judging_roles: tokio::sync::Mutex::default(),
             unkept: AtomicBool::new(false),
             replaced: AtomicBool::new(false),
             connections,
+            metrics,
         };
         let admissions = Self(Arc::new(inner));
         // Before the list: what is revoked from now on is news.

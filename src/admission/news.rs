@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Inner, revoked};
-use crate::broker::Slot;
+use crate::broker::NewRoles;
 use crate::message::{Code, Revocation, TokenId};
 use crate::registry::{News, NewsEvent, NewsReader, Why};
 use crate::shutdown::Shutdown;
@@ -74,7 +74,7 @@ impl Inner {
             Revocation::Token { token, .. } => self.end_all_with(token),
             Revocation::User { user, .. } => {
                 for guest in self.present.of_user(user) {
-                    if self.revoked.covers(&guest.user, guest.token.as_ref(), guest.issued_at) {
+                    if self.revoked.covers_guest(&guest) {
                         guest.outbox.end(Code::TokenRevoked);
                     }
                 }
@@ -90,8 +90,13 @@ impl Inner {
 
     /// A token has other roles now; who is connected with it gets them.
     pub(super) async fn look_at_roles(&self, token: &TokenId) {
+        if self.settings.counting != super::Counting::Registered {
+            return;
+        }
+        // One after the other, so that an answer that was given earlier is not taken for the later one.
+        let _turn = self.judging_roles.lock().await;
         let guests = self.present.with_token(token);
-        if guests.is_empty() || self.settings.counting != super::Counting::Registered {
+        if guests.is_empty() {
             return;
         }
         match self.registry.registered(token.clone()).await {
@@ -99,8 +104,9 @@ impl Inner {
                 for guest in guests {
                     if guest.user != registered.user {
                         guest.outbox.end(Code::TokenRevoked);
-                    } else if let Some(roles) = &registered.roles {
-                        guest.outbox.answer(Slot::Roles(Arc::clone(roles)));
+                    } else {
+                        let roles = registered.roles.clone().unwrap_or(guest.standing.roles);
+                        guest.outbox.change_roles(NewRoles { token: token.clone(), roles });
                     }
                 }
             }

@@ -16,10 +16,27 @@ pub enum OrderError {
     Off,
     #[error("tokens are registered with auth.registry = \"allow\" only")]
     NotRegistering,
+    #[error("the token was revoked, and stays so")]
+    Revoked,
+    #[error("the token has expired")]
+    Expired,
+    #[error("the token ends later than auth.longest_token allows")]
+    TooLong,
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl OrderError {
+    /// Whether a server is away, so that the same order may work later.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Registry(error) => error.is_retryable() || matches!(error, RegistryError::Closed),
+            Self::Store(error) => error.is_retryable() || matches!(error, StoreError::Closed),
+            Self::Off | Self::NotRegistering | Self::Revoked | Self::Expired | Self::TooLong => false,
+        }
+    }
 }
 
 /// How far a revocation has come. Either way it is durable and in force on this node.
@@ -34,7 +51,8 @@ pub enum Told {
 impl Admissions {
     /// From now on the token does not count. `expires_at` is its `exp` if that is known (seconds since 1970).
     pub async fn revoke_token(&self, token: TokenId, expires_at: Option<u64>) -> Result<Told, OrderError> {
-        let until = expires_at.map_or_else(|| self.latest_end(), |end| end.saturating_add(self.leeway_s()));
+        // No token that ends later is accepted, so a mistaken time need not be believed.
+        let until = expires_at.map_or(u64::MAX, |end| end.saturating_add(self.leeway_s())).min(self.latest_end());
         let unregistered = self.0.settings.counting == Counting::Registered;
         let told = self.revoke(Revocation::Token { token: token.clone(), until }).await?;
         if unregistered && self.0.registry.unregister(token).await.is_err() {
@@ -61,18 +79,45 @@ impl Admissions {
         Ok(if soon { Told::Soon } else { told })
     }
 
-    /// From now on the token counts, with these roles instead of its own if any are given.
-    pub async fn register(&self, token: RegisteredToken) -> Result<Registered, OrderError> {
+    /// From now on the token counts, with these roles instead of its own if any are given. `issued_at` is its `iat`, if
+    /// whoever registers it knows.
+    pub async fn register(&self, token: RegisteredToken, issued_at: Option<u64>) -> Result<Registered, OrderError> {
         self.must_register()?;
+        let now_s = now_s();
+        if token.expires_at <= now_s {
+            return Err(OrderError::Expired);
+        }
+        // Its revocation would be forgotten before it ends.
+        if token.expires_at > self.latest_end() {
+            return Err(OrderError::TooLong);
+        }
+        let revoked = &self.0.revoked;
+        // It would be refused all the same, and whoever registered it would not know why.
+        if revoked.covers_token(&token.id) || issued_at.is_some_and(|at| revoked.covers(&token.user, Some(&token.id), Some(at))) {
+            return Err(OrderError::Revoked);
+        }
         Ok(self.0.registry.register(token).await?)
+    }
+
+    /// A registered token; none if it is not registered, or not any more.
+    pub async fn token(&self, token: TokenId) -> Result<Option<RegisteredToken>, OrderError> {
+        self.must_register()?;
+        Ok(self.0.registry.registered(token).await?)
     }
 
     /// Gives a registered token other roles, on open sockets too. False if it is not registered.
     pub async fn change_roles(&self, token: TokenId, roles: Vec<Box<str>>) -> Result<bool, OrderError> {
         self.must_register()?;
-        let Some(registered) = self.0.registry.registered(token).await? else { return Ok(false) };
-        self.0.registry.register(RegisteredToken { roles: Some(roles.into()), ..registered }).await?;
-        Ok(true)
+        let Some(registered) = self.0.registry.registered(token.clone()).await? else { return Ok(false) };
+        match self.0.registry.register(RegisteredToken { roles: Some(roles.into()), ..registered }).await? {
+            Registered::Changed | Registered::Same => Ok(true),
+            // It was unregistered in between, which this must not undo.
+            Registered::New => {
+                self.0.registry.unregister(token).await?;
+                Ok(false)
+            }
+            Registered::Others => Ok(false),
+        }
     }
 
     /// The user's registered tokens; those that end first come first.

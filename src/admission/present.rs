@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use crate::broker::Outbox;
-use crate::message::{TokenId, UserName};
+use crate::message::{TokenId, User, UserName};
 use crate::registry::LoginKey;
 
 /// A session from just before it is admitted to its end.
@@ -17,12 +17,26 @@ use crate::registry::LoginKey;
 pub(super) struct Guest {
     pub(super) session: Arc<str>,
     pub(super) user: UserName,
-    pub(super) token: Option<TokenId>,
-    pub(super) issued_at: Option<u64>,
+    pub(super) standing: Standing,
     pub(super) login: Option<LoginKey>,
     pub(super) outbox: Arc<Outbox>,
     /// When it was admitted, in milliseconds since 1970; none while that is asked.
     pub(super) since_ms: Option<u64>,
+}
+
+/// What a session stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) token: Option<TokenId>,
+    pub(super) issued_at: Option<u64>,
+    /// What the token itself says; they count where it is not registered with others.
+    pub(super) roles: Arc<[Box<str>]>,
+}
+
+impl Standing {
+    pub(super) fn of(user: &User) -> Self {
+        Self { token: user.token.clone(), issued_at: user.issued_at, roles: Arc::clone(&user.roles) }
+    }
 }
 
 type Sessions = SmallVec<[Arc<str>; 1]>;
@@ -43,7 +57,7 @@ impl Present {
         let mut tables = self.0.lock();
         let session = Arc::clone(&guest.session);
         tables.of_user.entry(guest.user.clone()).or_default().push(Arc::clone(&session));
-        if let Some(token) = &guest.token {
+        if let Some(token) = &guest.standing.token {
             tables.with_token.entry(token.clone()).or_default().push(Arc::clone(&session));
         }
         if let Some(login) = guest.login {
@@ -59,17 +73,13 @@ impl Present {
     }
 
     /// From now on the session stands on this token; the one that it stood on before.
-    pub(super) fn change_token(
-        &self,
-        session: &str,
-        token: Option<TokenId>,
-        issued_at: Option<u64>,
-    ) -> Option<(Option<TokenId>, Option<u64>)> {
+    pub(super) fn change_token(&self, session: &str, standing: Standing) -> Option<Standing> {
         let mut tables = self.0.lock();
         let guest = tables.guests.get_mut(session)?;
-        let old = (std::mem::replace(&mut guest.token, token.clone()), std::mem::replace(&mut guest.issued_at, issued_at));
+        let token = standing.token.clone();
+        let old = std::mem::replace(&mut guest.standing, standing);
         let session = Arc::clone(&guest.session);
-        if let Some(old) = &old.0 {
+        if let Some(old) = &old.token {
             remove(&mut tables.with_token, old, &session);
         }
         if let Some(token) = token {
@@ -82,7 +92,7 @@ impl Present {
         let mut tables = self.0.lock();
         let guest = tables.guests.remove(session)?;
         remove(&mut tables.of_user, &guest.user, session);
-        if let Some(token) = &guest.token {
+        if let Some(token) = &guest.standing.token {
             remove(&mut tables.with_token, token, session);
         }
         if let Some(login) = &guest.login {
@@ -141,12 +151,15 @@ mod tests {
         Guest {
             session: session.into(),
             user: UserName::new(user).unwrap(),
-            token: TokenId::new(token).ok(),
-            issued_at: None,
+            standing: standing(token, None),
             login: Some(LoginKey::of(user)),
             outbox: Arc::new(Outbox::new(OutboxSettings::default())),
             since_ms: None,
         }
+    }
+
+    fn standing(token: &str, issued_at: Option<u64>) -> Standing {
+        Standing { token: TokenId::new(token).ok(), issued_at, roles: Arc::new([]) }
     }
 
     fn names(mut guests: Vec<Guest>) -> Vec<String> {
@@ -177,11 +190,10 @@ mod tests {
         let present = Present::default();
         present.enter(guest("1", "bob", "old"));
         let (old, new) = (TokenId::new("old").unwrap(), TokenId::new("new").unwrap());
-        let before = present.change_token("1", Some(new.clone()), Some(7));
-        assert_eq!(before, Some((Some(old.clone()), None)));
+        assert_eq!(present.change_token("1", standing("new", Some(7))), Some(standing("old", None)));
         assert!(present.with_token(&old).is_empty());
         assert_eq!(names(present.with_token(&new)), ["1"]);
-        assert_eq!(present.guest("1").unwrap().issued_at, Some(7));
-        assert_eq!(present.change_token("2", None, None), None);
+        assert_eq!(present.guest("1").unwrap().standing.issued_at, Some(7));
+        assert_eq!(present.change_token("2", standing("new", None)), None);
     }
 }

@@ -123,6 +123,7 @@ pub(super) async fn refill(inner: &Inner) -> Result<u64, RefillError> {
         if !inner.registry.finish_refill(filling).await? {
             return Err(RefillError::Forgot);
         }
+        inner.metrics.refilled();
         tracing::info!(revocations = list.len(), "the registry was filled from the store");
     }
     judge_present(inner, forgot).await?;
@@ -138,13 +139,13 @@ async fn judge_present(inner: &Inner, forgot: bool) -> Result<(), RefillError> {
     }
     let guests = inner.present.all();
     for guest in &guests {
-        if inner.revoked.covers(&guest.user, guest.token.as_ref(), guest.issued_at) {
+        if inner.revoked.covers_guest(guest) {
             guest.outbox.end(Code::TokenRevoked);
         }
     }
     // A registry that forgot which tokens are registered says nothing of those who are in.
     if inner.settings.counting == Counting::Registered && !forgot {
-        let tokens: BTreeSet<TokenId> = guests.into_iter().filter_map(|guest| guest.token).collect();
+        let tokens: BTreeSet<TokenId> = guests.into_iter().filter_map(|guest| guest.standing.token).collect();
         for token in tokens {
             if inner.registry.registered(token.clone()).await?.is_none() {
                 for guest in inner.present.with_token(&token) {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use parking_lot::RwLock;
 
+use super::present::Guest;
 use crate::message::{Revocation, TokenId, UserName};
 
 /// Where the time until which it must be remembered is not known, it stays until the store's list is loaded anew.
@@ -43,6 +44,15 @@ impl Revocations {
         let tables = self.0.read();
         let by_user = tables.users.get(user).is_some_and(|(before, _)| issued_at.is_none_or(|issued_at| issued_at < *before));
         by_user || token.is_some_and(|token| tables.tokens.contains_key(token))
+    }
+
+    pub(super) fn covers_guest(&self, guest: &Guest) -> bool {
+        self.covers(&guest.user, guest.standing.token.as_ref(), guest.standing.issued_at)
+    }
+
+    /// Whether this very token was revoked, whoever bears it.
+    pub(super) fn covers_token(&self, token: &TokenId) -> bool {
+        self.0.read().tokens.contains_key(token)
     }
 
     /// Forgets what has lapsed.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::present::Guest;
+use super::present::{Guest, Standing};
 use super::{Admissions, Counting, Inner};
 use crate::broker::Outbox;
 use crate::message::{Code, Refusal, User};
+use crate::metrics::AdmissionOutcome;
 use crate::registry::{Admission, Admitted, Demand, LoginKey, RegistryError};
 
 /// A client whose token was verified, and which wants to come in.
@@ -33,15 +34,8 @@ impl Admissions {
     /// the [`Stay`] is dropped, whatever ends the session tells its outbox.
     pub async fn admit(&self, arrival: Arrival) -> Result<(Arc<User>, Stay), Refusal> {
         let Arrival { user, session, outbox, login } = arrival;
-        let guest = Guest {
-            session: Arc::clone(&session),
-            user: user.name.clone(),
-            token: user.token.clone(),
-            issued_at: user.issued_at,
-            login,
-            outbox,
-            since_ms: None,
-        };
+        let guest =
+            Guest { session: Arc::clone(&session), user: user.name.clone(), standing: Standing::of(&user), login, outbox, since_ms: None };
         self.0.present.enter(guest);
         // From here on it leaves, whatever happens.
         let stay = Stay { inner: Arc::clone(&self.0), session };
@@ -54,20 +48,29 @@ impl Stay {
     /// The session goes on with this token of the same user, or with the one it had if that is refused.
     pub async fn refresh(&self, user: User) -> Result<Arc<User>, Refusal> {
         let inner = &self.inner;
-        let before = inner.present.change_token(&self.session, user.token.clone(), user.issued_at);
-        let name = user.name.clone();
+        let before = inner.present.change_token(&self.session, Standing::of(&user));
         match inner.judge(user, &self.session).await {
             Ok(user) => Ok(Arc::new(user)),
             Err(refusal) => {
-                if let Some((token, issued_at)) = before {
-                    // It may have been revoked while the session was listed under the new one.
-                    if inner.counts() && inner.revoked.covers(&name, token.as_ref(), issued_at) {
-                        inner.end(&self.session, Code::TokenRevoked);
-                    }
-                    inner.present.change_token(&self.session, token, issued_at);
+                if let Some(before) = before {
+                    self.stand_again_on(before).await;
                 }
                 Err(refusal)
             }
+        }
+    }
+
+    /// Back to the token before. What happened to it while the session was listed under another one, nobody told the
+    /// session; so that is looked up once it is listed again.
+    async fn stand_again_on(&self, before: Standing) {
+        let inner = &self.inner;
+        let token = before.token.clone();
+        inner.present.change_token(&self.session, before);
+        if inner.counts() && inner.present.guest(&self.session).is_some_and(|guest| inner.revoked.covers_guest(&guest)) {
+            inner.end(&self.session, Code::TokenRevoked);
+        }
+        if let Some(token) = token {
+            inner.look_at_roles(&token).await;
         }
     }
 }
@@ -101,8 +104,13 @@ impl Inner {
             },
             max_sessions: self.settings.max_sessions,
         };
-        match self.registry.admit(admission).await {
-            Ok(Admitted::In { since_ms, registered, pushed_out: _ }) => {
+        let asked = Instant::now();
+        let answer = self.registry.admit(admission).await;
+        let count = |outcome| self.metrics.admission(outcome, asked.elapsed());
+        match answer {
+            Ok(Admitted::In { since_ms, registered, pushed_out }) => {
+                count(AdmissionOutcome::Admitted);
+                self.metrics.pushed_out(pushed_out.len());
                 self.present.admitted(session, since_ms);
                 if let Some(roles) = registered.and_then(|registered| registered.roles) {
                     user.roles = roles;
@@ -110,8 +118,23 @@ impl Inner {
                 self.grace.note(&user, Instant::now());
                 Ok(user)
             }
-            Ok(Admitted::Revoked | Admitted::NotRegistered) => Err(Code::TokenRevoked.into()),
-            Err(error) => self.unasked(user, session, &error),
+            Ok(Admitted::Revoked) => {
+                count(AdmissionOutcome::Revoked);
+                Err(Code::TokenRevoked.into())
+            }
+            Ok(Admitted::NotRegistered) => {
+                count(AdmissionOutcome::NotRegistered);
+                Err(Code::TokenRevoked.into())
+            }
+            Err(error) => {
+                let known = self.unasked(user, session, &error);
+                count(match (&known, &error) {
+                    (Ok(_), _) => AdmissionOutcome::AdmittedFromCache,
+                    (Err(_), RegistryError::NotFilled) => AdmissionOutcome::NotFilled,
+                    (Err(_), _) => AdmissionOutcome::Unavailable,
+                });
+                known
+            }
         }
     }
 

@@ -127,7 +127,13 @@ async fn keep_sessions(inner: &Inner) -> Result<(), RegistryError> {
         // Those that are just being asked about put themselves there.
         .filter_map(|guest| {
             let since_ms = guest.since_ms?;
-            Some(LiveSession { user: guest.user, id: guest.session, node: inner.settings.node.clone(), token: guest.token, since_ms })
+            Some(LiveSession {
+                user: guest.user,
+                id: guest.session,
+                node: inner.settings.node.clone(),
+                token: guest.standing.token,
+                since_ms,
+            })
         })
         .collect();
     for part in sessions.chunks(MAX_BATCH) {

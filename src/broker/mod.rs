@@ -5,6 +5,6 @@ mod outbox;
 mod subscriber_list;
 mod subscription_registry;
 
-pub use outbox::{Outbox, OutboxSettings, Slot};
+pub use outbox::{NewRoles, Outbox, OutboxSettings, Slot};
 pub use subscriber_list::{Subscriber, SubscriberList};
 pub use subscription_registry::SubscriptionRegistry;

@@ -2,7 +2,7 @@
 //!
 //! Order in the outbox is order on the wire.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
@@ -11,7 +11,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::message::{Code, Message, Outcome, Refusal, Tag, Ticket};
+use crate::message::{Code, Message, Outcome, Refusal, Tag, Ticket, TokenId};
 
 /// Something to be written, or to be decided when its turn to be written comes.
 #[derive(Debug)]
@@ -22,12 +22,25 @@ pub enum Slot {
     Answer(Ticket, Outcome),
     /// The session is to end for this reason, when what came before is written.
     End(Refusal),
-    /// The user has these roles from now on, and its subscriptions are judged again.
-    Roles(Arc<[Box<str>]>),
     /// A delivery that the session need not know of.
     Auto(Arc<Message>, Arc<Tag>),
     /// A delivery that the client will acknowledge.
     Tracked(Arc<Message>, Arc<Tag>),
+}
+
+/// What a token's roles are from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRoles {
+    /// The session may stand on another token by the time it hears of this.
+    pub token: TokenId,
+    pub roles: Arc<[Box<str>]>,
+}
+
+impl Slot {
+    /// A message for one subscription.
+    pub fn is_delivery(&self) -> bool {
+        matches!(self, Self::Auto(..) | Self::Tracked(..))
+    }
 }
 
 /// The bounds of an outbox.
@@ -54,6 +67,10 @@ pub struct Outbox {
     bytes: AtomicUsize,
     /// Why the session has to end, however much waits here.
     ended: OnceLock<Code>,
+    /// Roles that the session has not taken over yet. Boxed, since few ever have them.
+    roles: Mutex<Option<Box<NewRoles>>>,
+    /// Deliveries that were thrown away because there was no room.
+    thrown_away: AtomicU32,
     /// The writer's task.
     filled: AtomicWaker,
     /// Those who wait until there is room for more than what must be delivered anyway.
@@ -77,6 +94,8 @@ impl Outbox {
             slots: Mutex::default(),
             bytes: AtomicUsize::new(0),
             ended: OnceLock::new(),
+            roles: Mutex::default(),
+            thrown_away: AtomicU32::new(0),
             filled: AtomicWaker::new(),
             drained: Notify::new(),
             replaying: tokio::sync::Mutex::default(),
@@ -90,6 +109,9 @@ impl Outbox {
         if waiting <= self.settings.limit {
             self.put(slot);
             return;
+        }
+        if waiting < CLOSED {
+            self.thrown_away.fetch_add(1, Ordering::Relaxed);
         }
         if waiting < OVERFLOWED {
             self.bytes.fetch_add(OVERFLOWED, Ordering::AcqRel);
@@ -130,6 +152,18 @@ impl Outbox {
     /// Why the session has to end now.
     pub fn ended(&self) -> Option<Code> {
         self.ended.get().copied()
+    }
+
+    /// Gives the session other roles now: a client that does not read must not keep those it had by that. The last ones
+    /// count.
+    pub fn change_roles(&self, roles: NewRoles) {
+        *self.roles.lock() = Some(Box::new(roles));
+        self.filled.wake();
+    }
+
+    /// The roles that the session is to take over. For the one writer.
+    pub fn take_roles(&self) -> Option<NewRoles> {
+        self.roles.lock().take().map(|roles| *roles)
     }
 
     /// Who is woken when something comes. For the one writer, before it looks.
@@ -178,14 +212,26 @@ impl Outbox {
         self.bytes.load(Ordering::Acquire)
     }
 
-    /// Nothing more is delivered. What waited is dropped, and so is what comes.
-    pub fn close(&self) {
+    /// The same without what only marks an outbox as overflowed or closed.
+    pub fn waiting(&self) -> usize {
+        let bytes = self.bytes();
+        if bytes >= CLOSED { 0 } else { bytes % OVERFLOWED }
+    }
+
+    /// How many deliveries were thrown away since this was last asked.
+    pub fn take_thrown_away(&self) -> usize {
+        self.thrown_away.swap(0, Ordering::Relaxed) as usize
+    }
+
+    /// Nothing more is delivered. What waited is dropped, and so is what comes. Answers how many deliveries waited.
+    pub fn close(&self) -> usize {
         if self.is_closed() {
-            return;
+            return 0;
         }
         self.bytes.fetch_add(CLOSED, Ordering::AcqRel);
-        self.slots.lock().clear();
+        let dropped = self.slots.lock().drain(..).filter(Slot::is_delivery).count();
         self.drained.notify_waiters();
+        dropped
     }
 
     /// Whether its client has gone.
@@ -247,6 +293,8 @@ mod tests {
         outbox.release(90);
         assert!(outbox.is_overflowed(), "a message was thrown away and nobody would know");
         outbox.deliver(control(0), 1);
+        assert_eq!((outbox.take_thrown_away(), outbox.take_thrown_away()), (2, 0));
+        assert_eq!(outbox.waiting(), 21);
         assert!(take(&outbox).is_empty(), "a message behind the one that was thrown away");
     }
 
@@ -284,6 +332,18 @@ mod tests {
         outbox.end(Code::TokenRevoked);
         outbox.end(Code::SessionEnded);
         assert_eq!(outbox.ended(), Some(Code::TokenRevoked));
+    }
+
+    #[test]
+    fn the_last_roles_count_and_are_taken_once() {
+        let outbox = Outbox::new(OutboxSettings::default());
+        let roles = |role: &str| NewRoles { token: TokenId::new("j").unwrap(), roles: [role.into()].into() };
+        assert_eq!(outbox.take_roles(), None);
+        outbox.answer(control(1));
+        outbox.change_roles(roles("A"));
+        outbox.change_roles(roles("B"));
+        assert_eq!(outbox.take_roles(), Some(roles("B")));
+        assert_eq!(outbox.take_roles(), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! adapter. Knows no store and no subscriber.
 
 mod kafka;
+mod measured;
 mod memory;
 mod partitioner;
 mod record;
@@ -20,6 +21,7 @@ use crate::message::{Destination, Mark};
 pub use kafka::{
     Finding, KafkaBus, KafkaError, KafkaProperty, KafkaSettings, TopicReport, TopicState, Weight, check_topics, create_topics,
 };
+pub use measured::MeasuredBus;
 pub use memory::{MemoryBus, MemoryBusSettings};
 pub use record::{Kind, Record};
 
@@ -120,6 +122,15 @@ pub enum BusState {
     NotReady(&'static str),
 }
 
+/// How many records this node's readers have still to take; none where that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lag {
+    /// Of the partitions that are read here: not committed.
+    pub events: Option<u64>,
+    /// Not read.
+    pub broadcast: Option<u64>,
+}
+
 /// Whether anyone on this node has to do with a record, by its key and the id of its message; asked before the rest of
 /// the record is read.
 pub type Wanted = Arc<dyn Fn(&str, Uuid) -> bool + Send + Sync>;
@@ -204,6 +215,9 @@ pub trait Bus: Debug + Send + Sync {
 
     /// What is known now; never waits.
     fn state(&self) -> BusState;
+
+    /// How far behind this node is, as it was last seen; never waits.
+    fn lag(&self) -> Lag;
 
     /// Finishes what was begun, leaves what was joined, and closes; consumers were dropped before.
     fn close(&self) -> BoxFuture<'_, ()>;

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use super::interceptor::{Call, ChannelInterceptor, Grant};
 use crate::admission::{Admissions, Arrival};
 use crate::auth::{Credentials, TokenVerifier};
+use crate::login::{Claim, LoginSessions};
 use crate::message::{Code, Refusal};
 use crate::session::{Connect, Refresh, Request};
 
@@ -17,11 +18,12 @@ use crate::session::{Connect, Refresh, Request};
 pub struct Authentication {
     verifier: Arc<TokenVerifier>,
     admissions: Admissions,
+    logins: LoginSessions,
 }
 
 impl Authentication {
-    pub fn new(verifier: Arc<TokenVerifier>, admissions: Admissions) -> Self {
-        Self { verifier, admissions }
+    pub fn new(verifier: Arc<TokenVerifier>, admissions: Admissions, logins: LoginSessions) -> Self {
+        Self { verifier, admissions, logins }
     }
 
     async fn check(&self, call: &mut Call) -> Result<(), Refusal> {
@@ -29,12 +31,18 @@ impl Authentication {
             Request::Connect(connect) => {
                 let arrival = self.arrival(call, connect)?;
                 // Proved; it need not lie about for as long as the session lives.
-                call.caller.handshake = super::Handshake::default();
+                let login = std::mem::take(&mut call.caller.handshake).login;
                 let (user, stay) = self.admissions.admit(arrival).await?;
                 call.caller.stay = Some(stay);
+                // Not before: who is not admitted must leave nothing behind.
+                if let Some(claim) = login
+                    && let Some(membership) = self.logins.join(claim, &user.name).await
+                {
+                    call.caller.belong(membership);
+                }
                 Some(Grant::Connect(user))
             }
-            Request::Refresh(_, refresh) => Some(self.refresh(call, refresh).await?),
+            Request::Refresh(_, refresh) => Some(self.refresh(call, refresh)?),
             _ if call.caller.user.is_some() => None,
             _ => return Err(Code::NotConnected.into()),
         };
@@ -51,18 +59,18 @@ impl Authentication {
         };
         let user = self.verifier.verify(credentials.pick()?.token, now_s())?;
         let (session, outbox) = (Arc::clone(&call.caller.session), Arc::clone(&call.caller.outbox));
-        Ok(Arrival { user, session, outbox, login: None })
+        Ok(Arrival { user, session, outbox, login: handshake.login.as_ref().map(Claim::key) })
     }
 
-    async fn refresh(&self, call: &Call, refresh: &Refresh) -> Result<Grant, Refusal> {
-        let (Some(user), Some(stay)) = (&call.caller.user, &call.caller.stay) else { return Err(Code::NotConnected.into()) };
+    fn refresh(&self, call: &Call, refresh: &Refresh) -> Result<Grant, Refusal> {
+        let user = call.caller.user.as_ref().ok_or_else(|| Refusal::new(Code::NotConnected))?;
         let body = std::str::from_utf8(&refresh.body).unwrap_or_default().trim();
         let credentials = Credentials { authorization: refresh.authorization.as_deref(), passcode: Some(body), ..Credentials::default() };
         let refreshed = self.verifier.verify(credentials.pick()?.token, now_s())?;
         if refreshed.name != user.name {
             return Err(Refusal::with(Code::TokenInvalid, "The JWT is another user's; connect anew with it."));
         }
-        Ok(Grant::Refresh(stay.refresh(refreshed).await?))
+        Ok(Grant::Refresh(Box::new(refreshed)))
     }
 }
 

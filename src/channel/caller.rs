@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::admission::Stay;
 use crate::broker::Outbox;
 use crate::edge::Edge;
+use crate::login::{Claim, Membership};
 use crate::message::{Destination, Pattern, Refusal, SubscribeTo, Tag, User};
 
 /// What the HTTP handshake brought that may prove who it is. Never logged.
@@ -14,6 +15,8 @@ pub struct Handshake {
     pub authorization: Option<String>,
     /// The value of the cookie that the settings name.
     pub cookie: Option<String>,
+    /// The login session that the session cookie stands for.
+    pub login: Option<Claim>,
 }
 
 impl std::fmt::Debug for Handshake {
@@ -27,12 +30,15 @@ impl std::fmt::Debug for Handshake {
 pub struct Caller {
     /// The public id of its session.
     pub session: Arc<str>,
+    /// The public id by which others tell this client's messages: its login session's, or else its session's.
+    pub sender_session: Arc<str>,
     pub handshake: Handshake,
     /// Once CONNECT was accepted.
     pub user: Option<Arc<User>>,
     pub outbox: Arc<Outbox>,
     /// What says that it may stay; from CONNECT on.
     pub(super) stay: Option<Stay>,
+    membership: Option<Membership>,
     edge: Edge,
     joined: Vec<Joined>,
 }
@@ -54,7 +60,14 @@ pub(super) enum Place {
 
 impl Caller {
     pub(super) fn new(session: Arc<str>, handshake: Handshake, outbox: Arc<Outbox>, edge: Edge) -> Self {
-        Self { session, handshake, user: None, outbox, stay: None, edge, joined: Vec::new() }
+        let sender_session = Arc::clone(&session);
+        Self { session, sender_session, handshake, user: None, outbox, stay: None, membership: None, edge, joined: Vec::new() }
+    }
+
+    /// From now on it belongs to a login session, for as long as it lives.
+    pub(super) fn belong(&mut self, membership: Membership) {
+        self.sender_session = Arc::clone(membership.public_id());
+        self.membership = Some(membership);
     }
 
     /// Notes a subscription, before it can be joined, so that it is left whatever happens.

@@ -23,7 +23,8 @@ pub struct Call {
 #[derive(Debug)]
 pub(super) enum Grant {
     Connect(Arc<User>),
-    Refresh(Arc<User>),
+    /// Verified; whether it counts is asked when nobody else refuses it.
+    Refresh(Box<User>),
     Send(SendGrant),
     Subscribe(SubscribeGrant),
 }

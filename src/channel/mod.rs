@@ -21,7 +21,7 @@ pub use caller::{Caller, Handshake};
 pub use interceptor::{Call, ChannelInterceptor};
 pub use rate_limit::{RateLimit, RateLimitSettings};
 
-use crate::broker::Outbox;
+use crate::broker::{NewRoles, Outbox};
 use crate::bus::{ANSWER_WITHIN, Bus, BusError, Durable, Record, Topic};
 use crate::edge::{Edge, Joined, Joiner, Start, Stored};
 use crate::message::{Code, Message, Outcome, Refusal, RenderedOnce, Tag, Ticket, User, keyed_id, new_id};
@@ -32,7 +32,8 @@ use interceptor::Grant;
 
 /// What became of a request so far.
 pub enum Handled {
-    Connected(Arc<User>),
+    /// With the id that others see with its messages.
+    Connected(Arc<User>, Arc<str>),
     /// The session goes on with another token; these subscriptions may not.
     Refreshed(Ticket, Arc<User>, Vec<(Arc<Tag>, Refusal)>),
     /// The user has other roles; these subscriptions may not go on.
@@ -56,7 +57,8 @@ pub struct InboundChannel {
 }
 
 impl InboundChannel {
-    /// Requests pass authentication, the rate limit and authorization, then `interceptors` in this order.
+    /// Requests pass the rate limit (which lets by who has no name yet), authentication and authorization, then
+    /// `interceptors` in this order.
     pub fn new(
         authentication: Authentication,
         rate_limit: Arc<RateLimit>,
@@ -66,7 +68,7 @@ impl InboundChannel {
         edge: Edge,
     ) -> Self {
         let first: [Box<dyn ChannelInterceptor>; 3] =
-            [Box::new(authentication), Box::new(rate_limit), Box::new(Authorization::new(Arc::clone(&policies)))];
+            [Box::new(rate_limit), Box::new(authentication), Box::new(Authorization::new(Arc::clone(&policies)))];
         Self { interceptors: first.into_iter().chain(interceptors).collect(), policies, bus, edge }
     }
 
@@ -92,12 +94,9 @@ impl InboundChannel {
             let handled = match (request, grant) {
                 (Request::Connect(_), Some(Grant::Connect(user))) => {
                     caller.user = Some(Arc::clone(&user));
-                    Handled::Connected(user)
+                    Handled::Connected(user, Arc::clone(&caller.sender_session))
                 }
-                (Request::Refresh(ticket, _), Some(Grant::Refresh(user))) => {
-                    caller.user = Some(Arc::clone(&user));
-                    Handled::Refreshed(ticket, user, self.judge_again(&mut caller))
-                }
+                (Request::Refresh(ticket, _), Some(Grant::Refresh(user))) => self.refresh(&mut caller, ticket, *user).await,
                 (Request::Send(ticket, send), Some(Grant::Send(grant))) => self.send(&caller, ticket, send, &grant).await,
                 (Request::Subscribe(ticket, subscribe), Some(Grant::Subscribe(grant))) => {
                     self.subscribe(&mut caller, ticket, subscribe, &grant).await
@@ -114,9 +113,27 @@ impl InboundChannel {
         .boxed()
     }
 
-    /// Gives the client's user other roles. Like a request: one at a time, between two of the client's own.
-    pub fn change_roles(self: Arc<Self>, mut caller: Box<Caller>, roles: Arc<[Box<str>]>) -> BoxFuture<'static, (Box<Caller>, Handled)> {
-        caller.user = caller.user.take().map(|user| Arc::new(User { roles, ..(*user).clone() }));
+    /// After everybody who may refuse it: from here on the session stands on the new token, or on the one it had.
+    async fn refresh(&self, caller: &mut Caller, ticket: Ticket, user: User) -> Handled {
+        let Some(stay) = &caller.stay else { return Handled::Done(ticket, Outcome::Refused(Code::NotConnected.into())) };
+        match stay.refresh(user).await {
+            Ok(user) => {
+                caller.user = Some(Arc::clone(&user));
+                Handled::Refreshed(ticket, user, self.judge_again(caller))
+            }
+            Err(refusal) => {
+                let notify = self.policies.load().notifies();
+                Handled::Done(ticket, Outcome::Refused(Refusal { notify, ..refusal }))
+            }
+        }
+    }
+
+    /// Gives the client's user other roles, unless the session stands on another token by now. Like a request: one at a
+    /// time, between two of the client's own.
+    pub fn change_roles(self: Arc<Self>, mut caller: Box<Caller>, new: NewRoles) -> BoxFuture<'static, (Box<Caller>, Handled)> {
+        let stands = |user: &&Arc<User>| user.token.as_ref() == Some(&new.token);
+        let Some(user) = caller.user.as_ref().filter(stands) else { return ready((caller, Handled::Judged(Vec::new()))).boxed() };
+        caller.user = Some(Arc::new(User { roles: new.roles, ..(**user).clone() }));
         let withdrawn = self.judge_again(&mut caller);
         ready((caller, Handled::Judged(withdrawn))).boxed()
     }
@@ -226,7 +243,7 @@ fn message(caller: &Caller, send: Send, grant: &SendGrant) -> Message {
         id,
         destination,
         sender,
-        session: Some(Arc::clone(&caller.session)),
+        session: Some(Arc::clone(&caller.sender_session)),
         timestamp_ms,
         content_type: send.content_type,
         headers: send.headers,
@@ -247,7 +264,7 @@ fn start(from: From) -> Start {
 impl std::fmt::Debug for Handled {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Connected(user) => out.debug_tuple("Connected").field(&user.name).finish(),
+            Self::Connected(user, _) => out.debug_tuple("Connected").field(&user.name).finish(),
             Self::Refreshed(ticket, user, withdrawn) => {
                 out.debug_tuple("Refreshed").field(ticket).field(&user.name).field(&withdrawn.len()).finish()
             }

@@ -1,4 +1,5 @@
-//! Applies what policies say of how long messages are kept, and ends the idempotency window of old ids.
+//! Applies what policies say of how long messages are kept, and forgets what need not be remembered: ids after their idempotency window, and
+//! revocations of tokens that have expired.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,5 +65,6 @@ pub async fn apply(store: &dyn Store, keep_of: &KeepOf, settings: RetentionSetti
             break;
         }
     }
-    store.forget_ids(settings.idempotency_window).await.map(drop)
+    store.forget_ids(settings.idempotency_window).await?;
+    store.forget_revocations().await.map(drop)
 }

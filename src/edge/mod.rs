@@ -131,6 +131,11 @@ impl Edge {
         self.0.receipts.expect(id)
     }
 
+    /// How many stored destinations are put in order here.
+    pub fn gates(&self) -> usize {
+        self.0.gates.read().len()
+    }
+
     /// Ends a subscription to a destination.
     pub fn leave(&self, destination: &Destination, tag: &Arc<Tag>) {
         tag.end();

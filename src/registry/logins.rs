@@ -73,6 +73,11 @@ impl Login {
         Ok(Self { user, data: data.into() })
     }
 
+    /// This user's, with no data.
+    pub fn of_user(user: UserName) -> Self {
+        Self { user: Some(user), data: "".into() }
+    }
+
     pub fn data(&self) -> &str {
         &self.data
     }

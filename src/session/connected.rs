@@ -184,6 +184,7 @@ impl Connected {
             let Some((tag, ack)) = self.errors(&refusal) else { return Err(Fatal { refusal, receipt }) };
             self.notices += 1;
             let frame = notice(&refusal, receipt.as_deref(), (&tag, ack), (session, self.notices), self.version);
+            effects.push(Effect::Telling(refusal.code));
             effects.push(Effect::Write(frame));
         }
         Ok(())

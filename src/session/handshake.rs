@@ -38,7 +38,7 @@ fn highest_common(accepted: Option<&str>) -> Result<Version, ProtocolError> {
 }
 
 /// Answers CONNECT. The heart-beat is the server's own offer, as STOMP has it, not what was agreed.
-pub(super) fn connected(version: Version, user: &UserName, session: &str, settings: &SessionSettings) -> Bytes {
+pub(super) fn connected(version: Version, user: &UserName, session: &str, sender_session: &str, settings: &SessionSettings) -> Bytes {
     let mut writer = FrameWriter::new(Command::Connected, version);
     writer.header("version", version.as_str());
     let (send, expect) =
@@ -48,6 +48,8 @@ pub(super) fn connected(version: Version, user: &UserName, session: &str, settin
     writer.header("user-name", user.as_str());
     writer.header("server", &settings.server);
     writer.header("session", session);
+    // By which a client knows its own messages. Spring has no such header, and clients pass over what they don't know.
+    writer.header("sender-session", sender_session);
     writer.finish(&[])
 }
 
@@ -77,10 +79,10 @@ mod tests {
         assert!(UserName::new("bob\nrole:admin").is_err());
         let user = UserName::new("bob:role\\nadmin ü").unwrap();
         for version in Version::ALL {
-            let frame = connected(version, &user, "s1", &SessionSettings::default());
+            let frame = connected(version, &user, "s1", "l1", &SessionSettings::default());
             let text = std::str::from_utf8(&frame).unwrap();
             assert!(text.contains("\nuser-name:bob:role\\nadmin ü\n"), "{text}");
-            assert_eq!(text.lines().count(), 8, "{text}");
+            assert_eq!(text.lines().count(), 9, "{text}");
         }
     }
 

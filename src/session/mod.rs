@@ -34,7 +34,7 @@ pub use reserved::is_reserved;
 pub use settings::SessionSettings;
 pub use timers::{Due, Timers};
 
-use crate::message::{Close, Message, Outcome, Refusal, Tag, Ticket, UserName};
+use crate::message::{Close, Code, Message, Outcome, Refusal, Tag, Ticket, UserName};
 use connected::{Connected, Fatal, Next};
 use handshake::Negotiated;
 use state::State;
@@ -44,6 +44,8 @@ use state::State;
 pub enum Effect {
     /// Write this whole frame. It is UTF-8, so WebSocket text will do.
     Write(Bytes),
+    /// The next frame tells the client of a refusal with this code; for whoever counts them.
+    Telling(Code),
     /// Let others decide; the outcome comes back by [`Session::resolve`], for CONNECT by [`Session::connected`] or
     /// [`Session::end`].
     Ask(Request),
@@ -81,7 +83,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// `id` is the public id of the session: CONNECTED names it, and messages name it as their sender's.
+    /// `id` is the public id of the session, which CONNECTED names.
     pub fn new(settings: Arc<SessionSettings>, id: Arc<str>) -> Self {
         Self { settings, id, state: State::default() }
     }
@@ -115,12 +117,13 @@ impl Session {
         }
     }
 
-    /// CONNECT was accepted; [`Self::end`] with the reason if it was not.
-    pub fn connected(&mut self, user: &UserName, effects: &mut Effects) {
+    /// CONNECT was accepted; [`Self::end`] with the reason if it was not. `sender_session` is what messages will name as
+    /// their sender's.
+    pub fn connected(&mut self, user: &UserName, sender_session: &str, effects: &mut Effects) {
         let State::Connecting(Negotiated { version, heart_beats }) = self.state else { return };
         self.state = State::Connected(Connected::new(version));
         effects.push(Effect::Negotiated { version, heart_beats });
-        effects.push(Effect::Write(handshake::connected(version, user, &self.id, &self.settings)));
+        effects.push(Effect::Write(handshake::connected(version, user, &self.id, sender_session, &self.settings)));
     }
 
     /// A request of this session ended. Outcomes of SENDs may come in any order and are told in the order of the
@@ -217,6 +220,7 @@ impl Session {
         if self.is_over() {
             return;
         }
+        effects.push(Effect::Telling(refusal.code));
         effects.push(Effect::Write(error::frame(refusal, receipt, self.version())));
         self.close(refusal.code.close(), effects);
     }

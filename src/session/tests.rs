@@ -107,7 +107,7 @@ impl Book {
         let frame = Frame::new(Command::Connect).with_header("accept-version", self.version.as_str());
         self.session.receive(&frame, &mut effects);
         assert!(!self.session.wants_frames());
-        self.session.connected(&UserName::new("alice").unwrap(), &mut effects);
+        self.session.connected(&UserName::new("alice").unwrap(), "s1", &mut effects);
         assert!(matches!(effects[..], [Effect::Ask(Request::Connect(_)), Effect::Negotiated { .. }, Effect::Write(_)]));
     }
 
@@ -123,7 +123,7 @@ impl Book {
                 self.session.receive(&frame.with_header("receipt", receipt), &mut effects);
             }
             Step::Reject => self.session.reject(&ParseError::NotUtf8, &mut effects),
-            Step::Accept => self.session.connected(&UserName::new("mallory").unwrap(), &mut effects),
+            Step::Accept => self.session.connected(&UserName::new("mallory").unwrap(), "s1", &mut effects),
             Step::End => self.session.end(&Refusal::new(Code::Draining), &mut effects),
             Step::Resolve(index, outcome) => {
                 if !self.tickets.is_empty() {
@@ -184,6 +184,7 @@ impl Book {
                     assert!(!self.tickets.contains(&ticket));
                     self.tickets.push(ticket);
                 }
+                Effect::Telling(_) => {}
                 Effect::Deliver(_, tag, _) => assert!(!tag.is_ended()),
                 Effect::Negotiated { .. } => panic!("negotiated twice"),
                 Effect::Close(_) => self.closed = true,
@@ -258,10 +259,12 @@ fn a_frame_while_connect_is_undecided_ends_the_session() {
     session.receive(&Frame::new(Command::Connect).with_header("accept-version", "1.2"), &mut effects);
     effects.clear();
     session.receive(&Frame::new(Command::Send).with_header("destination", "/topic/a"), &mut effects);
-    let [Effect::Write(error), Effect::Close(Close::Protocol)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Telling(Code::NotConnected), Effect::Write(error), Effect::Close(Close::Protocol)] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert!(error.windows(19).any(|window| window == b"\ncode:not-connected"), "{error:?}");
-    session.connected(&UserName::new("alice").unwrap(), &mut effects);
-    assert_eq!(effects.len(), 2);
+    session.connected(&UserName::new("alice").unwrap(), "s1", &mut effects);
+    assert_eq!(effects.len(), 3);
 }
 
 #[test]

@@ -90,9 +90,15 @@ impl Settings {
             let sentence = "\"*\" lets every page use its visitors' cookies, so auth.cookie can't be set with it.";
             wrong.push(Wrong::new(format!("server.allowed_origins[{index}]"), sentence));
         }
+        if self.auth.cookie.as_ref() == Some(&self.server.session_cookie.name) {
+            wrong.push(Wrong::new("server.session_cookie.name", "auth.cookie has this name; a token and a session cookie need two."));
+        }
         wrong.extend(self.cluster_wrong());
         wrong.extend(self.store.wrong());
         wrong.extend(self.log.wrong());
+        if self.metrics.address().is_some_and(|address| address.port() != 0 && address == self.server.address()) {
+            wrong.push(Wrong::new("metrics.port", "Clients come to this port (server.port); metrics have one of their own."));
+        }
         wrong
     }
 }

@@ -12,6 +12,7 @@ use crate::auth::AuthSettings;
 use crate::bus::KafkaSettings;
 use crate::channel::RateLimitSettings;
 use crate::message::HumanDuration;
+use crate::metrics::MetricsSettings;
 use crate::policy::{ApplicationSettings, DestinationSettings, Refusals};
 use crate::registry::RedisSettings;
 use crate::session::SessionSettings;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// Where nodes agree on who is connected and whose tokens count.
     pub registry: RegistrySettings,
+    /// What the node counts of itself, for Prometheus.
+    pub metrics: MetricsSettings,
     /// What the node says of itself, on standard error.
     pub log: LogSettings,
     /// What becomes of a connection whose SUBSCRIBE or SEND is refused, where its policy says nothing of it.

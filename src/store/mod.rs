@@ -1,9 +1,11 @@
 //! The port for kept messages: one transaction stores a batch, numbers it, and moves the partition's position.
+//! And for what must outlive Redis: which tokens no longer count.
 //!
 //! Knows no bus and no policy: partitions, owners and retention come as arguments.
 
 mod error;
 mod looked;
+mod measured;
 mod postgres;
 mod shared_reads;
 mod sql;
@@ -18,6 +20,7 @@ use uuid::Uuid;
 
 use crate::message::{Destination, Epoch, Mark, Message, Revocation, Revoked};
 pub use looked::{Looked, Schema};
+pub use measured::MeasuredStore;
 pub use postgres::{PostgresSettings, PostgresStore};
 pub use shared_reads::SharedReads;
 pub use sqlite::{SqliteSettings, SqliteStore};
@@ -149,7 +152,7 @@ impl StoreError {
 }
 
 /// Kept messages. Every call ends within the adapter's own time limit, [`StoreError::Unavailable`] or [`StoreError::Late`]
-/// if need be. Two go on as long as there is something to remove, in transactions that each end within that limit: whoever
+/// if need be. Three go on as long as there is something to remove, in transactions that each end within that limit: whoever
 /// calls them drops them when it has to stop.
 pub trait Store: Debug + Send + Sync {
     /// Makes `owner` the one writer of this partition, and tells where it is to go on. Durable. [`StoreError::OtherLog`]
@@ -209,23 +212,16 @@ pub trait Store: Debug + Send + Sync {
     fn forget_ids(&self, age: Duration) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Remembers, durably, that these no longer count. For one that is there already the later times win.
-    fn revoke(&self, revocation: Revocation) -> BoxFuture<'_, Result<(), StoreError>> {
-        drop(revocation);
-        Box::pin(async { Err(StoreError::Closed) })
-    }
+    fn revoke(&self, revocation: Revocation) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Revocations that were written or changed at or after `since_ms` (0: all), and whose time is not over, in the order of
     /// what they are about, after `after`; at most `limit`. Whoever asks for what is new gives the `now_ms` of an earlier
     /// answer less a minute, since a change may become visible a little later than it is stamped.
-    fn revocations(&self, since_ms: u64, after: Option<Revoked>, limit: usize) -> BoxFuture<'_, Result<RevocationPage, StoreError>> {
-        drop((since_ms, after, limit));
-        Box::pin(async { Ok(RevocationPage { revocations: Vec::new(), now_ms: 0 }) })
-    }
+    fn revocations(&self, since_ms: u64, after: Option<Revoked>, limit: usize) -> BoxFuture<'_, Result<RevocationPage, StoreError>>;
 
-    /// Removes the revocations whose time is over, by the store's clock. Answers how many.
-    fn forget_revocations(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(async { Ok(0) })
-    }
+    /// Removes the revocations whose time is over, by the store's clock, in as many short transactions as that takes. Answers
+    /// how many.
+    fn forget_revocations(&self) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Whether the store answers now. A node is ready without it: SENDs are accepted and wait, and so do deliveries.
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use super::error::repeated;
-use super::{Append, Appended, Claim, Keep, Kept, Owner, PageLimit, PartitionKey, Store, StoreError};
-use crate::message::{Destination, Epoch, Message};
+use super::{Append, Appended, Claim, Keep, Kept, Owner, PageLimit, PartitionKey, RevocationPage, Store, StoreError};
+use crate::message::{Destination, Epoch, Message, Revocation, Revoked};
 
 /// The same is read once in this time on average, and at most twice at once: a lone subscriber who asks again after its
 /// gate did is not held up, and of ten thousand all but the first wait for the second or a later one.
@@ -194,6 +194,18 @@ impl Store for SharedReads {
 
     fn forget_ids(&self, age: Duration) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.store.forget_ids(age)
+    }
+
+    fn revoke(&self, revocation: Revocation) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.store.revoke(revocation)
+    }
+
+    fn revocations(&self, since_ms: u64, after: Option<Revoked>, limit: usize) -> BoxFuture<'_, Result<RevocationPage, StoreError>> {
+        self.store.revocations(since_ms, after, limit)
+    }
+
+    fn forget_revocations(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.store.forget_revocations()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -22,8 +22,10 @@ use super::Transport;
 use super::connection::{Connection, ConnectionSettings};
 use super::listener::Seat;
 use super::origin::{self, Origin};
+use super::session_cookie;
 use crate::broker::Outbox;
 use crate::channel::Handshake;
+use crate::login::Claim;
 use crate::message::Code;
 use crate::session::Session;
 
@@ -34,6 +36,7 @@ const SUBPROTOCOLS: [&str; 3] = ["v12.stomp", "v11.stomp", "v10.stomp"];
 pub(super) async fn upgrade(State(transport): State<Arc<Transport>>, mut request: Request) -> Response {
     let origin = origin::judge(request.headers(), &transport.server.allowed_origins);
     if origin == Origin::Denied {
+        transport.connections.metrics().denied(Code::OriginDenied);
         let problem = json!({ "code": Code::OriginDenied.as_str(), "message": Code::OriginDenied.sentence() });
         return (StatusCode::FORBIDDEN, Json(problem)).into_response();
     }
@@ -52,7 +55,14 @@ pub(super) async fn upgrade(State(transport): State<Arc<Transport>>, mut request
     // Only a page that the settings name may use its visitor's cookies; what is no browser sends what it means to.
     let cookie = transport.token_cookie.as_deref().filter(|_| origin == Origin::Allowed).and_then(|name| cookie(request.headers(), name));
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let handshake = Handshake { authorization, cookie };
+    let login = login(&transport, origin, request.headers()).await;
+    if let Some(value) = login.as_ref().and_then(Claim::to_set)
+        && let Some(set_cookie) = session_cookie::write(&transport.server.session_cookie, request.headers(), &value)
+    {
+        // Appended: another layer may set one of its own.
+        response.headers_mut().append(header::SET_COOKIE, set_cookie);
+    }
+    let handshake = Handshake { authorization, cookie, login };
     // HTTP is over once it is upgraded, and gives its own up.
     let seat = request.extensions().get::<Seat>().cloned();
     let upgraded = hyper::upgrade::on(&mut request);
@@ -69,6 +79,15 @@ pub(super) async fn upgrade(State(transport): State<Arc<Transport>>, mut request
         }
     });
     response
+}
+
+/// The login session that this connection belongs to if it comes to a CONNECT.
+async fn login(transport: &Transport, origin: Origin, headers: &HeaderMap) -> Option<Claim> {
+    let settings = &transport.server.session_cookie;
+    if !session_cookie::counts(settings, origin) {
+        return None;
+    }
+    transport.logins.recognize(session_cookie::read(headers, &settings.name)).await
 }
 
 /// Boxed, since it is all that an idle connection is: as a part of a larger future its size would be there twice.

@@ -37,7 +37,8 @@ impl Readiness {
         self.state.store(DRAINING, Ordering::Release);
     }
 
-    fn state(&self) -> &'static str {
+    /// `ready`, or a word that says why it is not.
+    pub fn state(&self) -> &'static str {
         match self.state.load(Ordering::Acquire) {
             STARTING => "starting",
             READY => (self.hindrance)().unwrap_or("ready"),

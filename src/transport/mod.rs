@@ -8,6 +8,7 @@ mod listener;
 mod origin;
 mod page;
 mod pieces;
+mod session_cookie;
 mod settings;
 mod websocket;
 
@@ -23,10 +24,12 @@ pub use connections::Connections;
 pub use health::{Hindrance, Readiness};
 pub use listener::{Bound, bind, serve};
 pub use page::{Development, MakeToken};
+pub use session_cookie::{SameSite, Secure, SessionCookieSettings};
 pub use settings::ServerSettings;
 
 use crate::broker::OutboxSettings;
 use crate::channel::InboundChannel;
+use crate::login::LoginSessions;
 use crate::session::SessionSettings;
 use crate::shutdown::Shutdown;
 
@@ -43,6 +46,7 @@ pub struct Transport {
     pub outbox: OutboxSettings,
     /// The cookie that may hold a token.
     pub token_cookie: Option<String>,
+    pub logins: LoginSessions,
     pub channel: Arc<InboundChannel>,
     pub connections: Connections,
     pub readiness: Readiness,

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use stomp_frames::Limits;
 
+use super::session_cookie::SessionCookieSettings;
 use crate::message::HumanDuration;
 
 /// Less would not hold a CONNECT.
@@ -45,6 +46,8 @@ pub struct ServerSettings {
     pub handshake_timeout: HumanDuration,
     /// The time over which the closes of a stopping node are spread; at most 1h.
     pub drain: HumanDuration,
+    /// The cookie by which a browser's connections belong together, over reloads and nodes.
+    pub session_cookie: SessionCookieSettings,
 }
 
 impl Default for ServerSettings {
@@ -60,6 +63,7 @@ impl Default for ServerSettings {
             max_outbox: 512 * 1024,
             handshake_timeout: HumanDuration::from_secs(10),
             drain: HumanDuration::from_secs(5),
+            session_cookie: SessionCookieSettings::default(),
         }
     }
 }
@@ -74,9 +78,9 @@ impl ServerSettings {
         let mut problems = Vec::new();
         if !self.path.starts_with('/') || self.path.contains(['{', '}', '*', '?', '#', ':']) {
             problems.push(("path".to_owned(), "It begins with / and has none of { } * ? # and :."));
-        } else if OWN.contains(&self.path.as_str()) {
-            problems
-                .push(("path".to_owned(), "The page, the health checks or the development tokens are there; take another, such as /ws."));
+        } else if OWN.contains(&self.path.as_str()) || self.path == "/api" || self.path.starts_with("/api/") {
+            let sentence = "The page, the health checks, the development tokens or the HTTP API are there; take another, such as /ws.";
+            problems.push(("path".to_owned(), sentence));
         }
         for (index, origin) in self.allowed_origins.iter().enumerate() {
             if !is_origin(origin) {
@@ -111,6 +115,7 @@ impl ServerSettings {
         if self.handshake_timeout == HumanDuration::ZERO {
             problems.push(("handshake_timeout".to_owned(), "It is more than 0s, or nobody could connect."));
         }
+        problems.extend(self.session_cookie.problems().into_iter().map(|(key, sentence)| (format!("session_cookie.{key}"), sentence)));
         problems
     }
 }
@@ -153,6 +158,9 @@ mod tests {
             ("/{x}", false),
             ("/a?b", false),
             ("/health/live", false),
+            ("/api", false),
+            ("/api/ws", false),
+            ("/apis", true),
         ] {
             let settings = ServerSettings { path: path.into(), ..ServerSettings::default() };
             assert_eq!(wrong(&settings).is_empty(), good, "{path}");

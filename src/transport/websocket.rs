@@ -49,6 +49,13 @@ pub(super) enum End {
     TooLarge,
 }
 
+/// Bytes that were read and written since somebody last asked.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    pub(super) read: usize,
+    pub(super) written: usize,
+}
+
 /// One WebSocket.
 #[derive(Debug)]
 pub(super) struct WebSocket<IO> {
@@ -60,6 +67,7 @@ pub(super) struct WebSocket<IO> {
     /// Whether the client took any of it since it was last asked.
     progress: bool,
     pieces: Pieces,
+    passed: Passed,
     /// The client's bytes make no sense any more; they are only thrown away.
     broken: bool,
     /// The client's close frame came; only the answer to it may still go out.
@@ -76,6 +84,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
             written: 0,
             progress: false,
             pieces: Pieces::default(),
+            passed: Passed::default(),
             broken: false,
             closed_by_client: false,
         }
@@ -97,7 +106,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
         }
         // Mid-frame nothing else may be written.
         let may_write = self.written == 0;
-        let mut stream = Polled { io: &mut self.io, context, pieces: &mut self.pieces, may_write };
+        let mut stream = Polled { io: &mut self.io, context, pieces: &mut self.pieces, passed: &mut self.passed, may_write };
         let incoming = match self.protocol.read(&mut stream) {
             Ok(_) if self.pieces.most() > MAX_PIECES => return Poll::Ready(Err(End::TooLarge)),
             Ok(Message::Text(text)) => Incoming::Data(text.into()),
@@ -160,6 +169,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
         std::mem::take(&mut self.progress)
     }
 
+    /// What has passed since the last call.
+    pub(super) fn take_passed(&mut self) -> Passed {
+        std::mem::take(&mut self.passed)
+    }
+
     /// Puts in one message, which is all these parts in order.
     pub(super) fn put(&mut self, text: bool, parts: &[&[u8]]) {
         if self.closed_by_client {
@@ -193,6 +207,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(End::Gone)),
                 Poll::Ready(Ok(written)) => {
                     self.written += written;
+                    self.passed.written += written;
                     self.progress = true;
                 }
                 Poll::Pending => return Poll::Pending,
@@ -213,7 +228,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     }
 
     fn poll_flush_control(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
-        let mut stream = Polled { io: &mut self.io, context, pieces: &mut self.pieces, may_write: true };
+        let mut stream = Polled { io: &mut self.io, context, pieces: &mut self.pieces, passed: &mut self.passed, may_write: true };
         match self.protocol.flush(&mut stream) {
             Ok(()) | Err(Error::ConnectionClosed | Error::AlreadyClosed) => Poll::Ready(Ok(())),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
@@ -236,6 +251,7 @@ struct Polled<'a, 'b, IO> {
     io: &'a mut IO,
     context: &'a mut Context<'b>,
     pieces: &'a mut Pieces,
+    passed: &'a mut Passed,
     may_write: bool,
 }
 
@@ -250,6 +266,7 @@ impl<IO: AsyncRead + Unpin> Read for Polled<'_, '_, IO> {
             Poll::Pending => return Err(io::ErrorKind::WouldBlock.into()),
         }
         self.pieces.pass(buffer.filled());
+        self.passed.read += buffer.filled().len();
         Ok(buffer.filled().len())
     }
 }
@@ -260,7 +277,7 @@ impl<IO: AsyncWrite + Unpin> Write for Polled<'_, '_, IO> {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         match Pin::new(&mut *self.io).poll_write(self.context, bytes) {
-            Poll::Ready(result) => result,
+            Poll::Ready(result) => result.inspect(|written| self.passed.written += written),
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
     }

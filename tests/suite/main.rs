@@ -12,6 +12,7 @@ mod contracts;
 mod driver;
 mod durability;
 mod edge;
+mod metrics;
 mod settings_page;
 mod spec;
 mod support;

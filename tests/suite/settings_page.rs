@@ -110,7 +110,7 @@ fn types(property: &Value) -> Vec<&str> {
 
 fn kind(schema: &Value, property: &Value) -> String {
     if let Some(named) = resolved(schema, property) {
-        return choices(named).into_iter().map(|(value, _)| format!("`\"{value}\"`")).collect::<Vec<_>>().join(", ");
+        return choices(named).into_iter().map(|(value, _)| format!("`{value}`")).collect::<Vec<_>>().join(", ");
     }
     let limits = match (property["minimum"].as_u64().unwrap_or(0), property["maximum"].as_u64()) {
         (least, Some(most)) => format!(" from {least} to {most}"),
@@ -133,10 +133,10 @@ fn kind(schema: &Value, property: &Value) -> String {
 }
 
 /// The values of an enum, and what is said of each.
-fn choices(named: &Value) -> Vec<(&str, &str)> {
-    let plain = named["enum"].as_array().into_iter().flatten().filter_map(|one| Some((one.as_str()?, "")));
+fn choices(named: &Value) -> Vec<(&Value, &str)> {
+    let plain = named["enum"].as_array().into_iter().flatten().map(|one| (one, ""));
     let told = named["oneOf"].as_array().into_iter().flatten();
-    plain.chain(told.filter_map(|one| Some((one["const"].as_str()?, one["description"].as_str().unwrap_or_default())))).collect()
+    plain.chain(told.filter_map(|one| Some((one.get("const")?, one["description"].as_str().unwrap_or_default())))).collect()
 }
 
 fn default(property: &Value) -> String {
@@ -152,7 +152,7 @@ fn default(property: &Value) -> String {
 fn sentence(schema: &Value, property: &Value) -> String {
     let mut sentence = text(property);
     for (value, meaning) in resolved(schema, property).map(choices).into_iter().flatten().filter(|(_, meaning)| !meaning.is_empty()) {
-        write!(sentence, "<br>`\"{value}\"`: {meaning}").unwrap();
+        write!(sentence, "<br>`{value}`: {meaning}").unwrap();
     }
     sentence.replace('|', "\\|")
 }

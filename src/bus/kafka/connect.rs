@@ -11,7 +11,9 @@ use tracing::{info, warn};
 
 use super::client::{self, Names};
 use super::error::sentence;
+use super::events::Standing;
 use super::health::Health;
+use super::lag::Lags;
 use super::log::Log;
 use super::marks::Marks;
 use super::monitor::{self, Asking, Watched};
@@ -58,13 +60,14 @@ impl KafkaBus {
             partitions: found.partitions,
             reserved,
             health: Health::new(),
+            lags: Lags::default(),
         });
         let producer = Producer::new(client::producer(settings, node), Arc::clone(&log))?;
-        let watched = Arc::new(Watched::default());
+        let (watched, standing) = (Arc::new(Watched::default()), Arc::new(Standing::default()));
         for comparing in [false, true] {
             // Each has a client of its own: a leader's silence must not delay the other's answer.
             let asking = Arc::new(Asking::new(&client::asking(settings, node), Arc::clone(&log))?);
-            watch(shutdown, asking, comparing.then(|| Arc::clone(&watched)));
+            watch(shutdown, asking, comparing.then(|| (Arc::clone(&watched), Arc::clone(&standing))));
         }
         info!(cluster = %log.id, partitions = log.partitions, "connected to Kafka");
         let marks = Arc::new(Marks::new(client::marks(settings, node, &names.marks)));
@@ -77,19 +80,20 @@ impl KafkaBus {
             marks,
             threads: Threads::default(),
             reading_events: tokio::sync::Mutex::default(),
+            standing,
             watched,
         })
     }
 }
 
-fn watch(shutdown: &Shutdown, asking: Arc<Asking>, compare_with: Option<Arc<Watched>>) {
+fn watch(shutdown: &Shutdown, asking: Arc<Asking>, compare_with: Option<(Arc<Watched>, Arc<Standing>)>) {
     let stopped = shutdown.clone();
     shutdown.spawn_essential("kafka monitor", async move {
         let held = Arc::clone(&asking);
         tokio::select! {
             () = async move {
                 match compare_with {
-                    Some(watched) => monitor::compare(asking, watched).await,
+                    Some((watched, standing)) => monitor::compare(asking, watched, standing).await,
                     None => monitor::look(asking).await,
                 }
             } => {}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::health::Health;
+use super::lag::Lags;
 use crate::bus::Partition;
 
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(super) struct Log {
     /// Header names that no sender may choose.
     pub(super) reserved: fn(&str) -> bool,
     pub(super) health: Health,
+    pub(super) lags: Lags,
 }
 
 impl Log {

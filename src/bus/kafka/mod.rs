@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod groups;
 mod health;
+mod lag;
 mod letter;
 mod log;
 mod marks;
@@ -40,14 +41,14 @@ pub use self::topics::{Finding, TopicReport, TopicState, Weight, check_topics, c
 use self::broadcast::BroadcastConsumer;
 use self::client::Names;
 use self::cloud_event::encode;
-use self::events::{EventsConsumer, Leaving};
+use self::events::{EventsConsumer, Leaving, Standing};
 use self::log::Log;
 use self::marks::Marks;
 use self::monitor::Watched;
 use self::producer::{Outgoing, Producer};
 use self::threads::Threads;
 use super::partitioner::partition_of;
-use super::{Audience, Bus, BusError, BusState, Consumer, DeadLetter, Durable, GoneFor, Partition, Record, Topic};
+use super::{Audience, Bus, BusError, BusState, Consumer, DeadLetter, Durable, GoneFor, Lag, Partition, Record, Topic};
 use crate::message::{Destination, Mark};
 
 /// What `close` takes at most for each of its steps.
@@ -65,6 +66,7 @@ pub struct KafkaBus {
     threads: Threads,
     /// The latest reader of events.
     reading_events: tokio::sync::Mutex<Leaving>,
+    standing: Arc<Standing>,
     watched: Arc<Watched>,
 }
 
@@ -125,6 +127,7 @@ impl Bus for KafkaBus {
                         BusError::Unavailable
                     })?;
                     *before = consumer.leaving();
+                    self.standing.follow(&consumer);
                     Ok(Box::new(consumer) as Box<dyn Consumer>)
                 }
                 (Topic::Broadcast, Audience::EveryNode) => {
@@ -178,6 +181,10 @@ impl Bus for KafkaBus {
 
     fn state(&self) -> BusState {
         self.log.health.state()
+    }
+
+    fn lag(&self) -> Lag {
+        self.log.lags.get()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

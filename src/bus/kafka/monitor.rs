@@ -16,6 +16,8 @@ use tracing::{debug, error, warn};
 
 use super::broadcast::Progress;
 use super::error::{KafkaError, sentence};
+use super::events::Standing;
+use super::lag::behind;
 use super::log::{Log, raw, unsigned};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -96,12 +98,12 @@ impl Asking {
         }
     }
 
-    /// The end of each partition of broadcast, none of one whose leader did not answer. The first silence ends the
+    /// The end of each of these partitions, none of one whose leader did not answer. The first silence ends the
     /// question, since it costs the others their turn.
-    fn ends(&self) -> Vec<Option<u64>> {
-        let mut ends = vec![None; self.log.partitions as usize];
-        for (number, end) in (0..).zip(&mut ends) {
-            match self.client.fetch_watermarks(&self.log.broadcast, raw(number), ANSWER) {
+    fn ends(&self, topic: &str, numbers: impl ExactSizeIterator<Item = u32>) -> Vec<Option<u64>> {
+        let mut ends = vec![None; numbers.len()];
+        for (number, end) in numbers.zip(&mut ends) {
+            match self.client.fetch_watermarks(topic, raw(number), ANSWER) {
                 Ok((_, high)) => *end = Some(unsigned(high)),
                 Err(failure) => {
                     debug!(error = sentence(&failure), partition = number, "a leader did not say where its log ends");
@@ -111,6 +113,17 @@ impl Asking {
         }
         self.hear();
         ends
+    }
+
+    fn broadcast_ends(&self) -> Vec<Option<u64>> {
+        self.ends(&self.log.broadcast, 0..self.log.partitions)
+    }
+
+    /// How many records of the partitions that are stored here are not committed; none if that is not known now.
+    fn events_lag(&self, standing: &Standing) -> Option<u64> {
+        let done = standing.done()?;
+        let ends = self.ends(&self.log.events, done.iter().map(|(number, _)| *number));
+        behind(done.iter().map(|(_, next)| *next).zip(ends))
     }
 }
 
@@ -143,16 +156,28 @@ pub(super) async fn look(asking: Arc<Asking>) {
     }
 }
 
-/// Compares what was read of broadcast with what there is, until the task is stopped.
-pub(super) async fn compare(asking: Arc<Asking>, watched: Arc<Watched>) {
+/// Compares what was read with what there is, until the task is stopped.
+pub(super) async fn compare(asking: Arc<Asking>, watched: Arc<Watched>, standing: Arc<Standing>) {
     let mut ticks = interval(COMPARE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut seen = Seen::default();
     loop {
         ticks.tick().await;
         let asked = Arc::clone(&asking);
-        let Ok(ends) = spawn_blocking(move || asked.ends()).await else { return };
-        asking.log.health.set_behind(seen.is_behind(&ends, &watched.all(), Instant::now()));
+        let Ok(ends) = spawn_blocking(move || asked.broadcast_ends()).await else { return };
+        let readers = watched.all();
+        asking.log.health.set_behind(seen.is_behind(&ends, &readers, Instant::now()));
+        let lags = &asking.log.lags;
+        lags.set_broadcast(readers.iter().map(|reader| reader.behind(&ends)).max().flatten());
+        // A silent leader has cost its time already.
+        let events = if ends.iter().all(Option::is_some) {
+            let (asked, standing) = (Arc::clone(&asking), Arc::clone(&standing));
+            let Ok(events) = spawn_blocking(move || asked.events_lag(&standing)).await else { return };
+            events
+        } else {
+            None
+        };
+        lags.set_events(events);
     }
 }
 

@@ -243,6 +243,7 @@ mod tests {
 
     use super::*;
     use crate::bus::kafka::health::Health;
+    use crate::bus::kafka::lag::Lags;
     use crate::bus::kafka::{KafkaSettings, client};
 
     #[test]
@@ -274,6 +275,7 @@ mod tests {
             partitions: 1,
             reserved: |_| false,
             health: Health::new(),
+            lags: Lags::default(),
         };
         let producer = Producer::new(client::producer(&settings, "n"), Arc::new(log)).unwrap();
         let send = async || {

@@ -20,7 +20,7 @@ use self::broadcast::BroadcastConsumer;
 use self::events::{Entry, EventsConsumer, EventsLog};
 use super::partitioner::partition_of;
 use super::{
-    ACCEPT_WITHIN, ANSWER_WITHIN, Audience, Batch, Bus, BusError, BusState, Consumer, DeadLetter, Durable, GoneFor, Partition, Record,
+    ACCEPT_WITHIN, ANSWER_WITHIN, Audience, Batch, Bus, BusError, BusState, Consumer, DeadLetter, Durable, GoneFor, Lag, Partition, Record,
     Topic,
 };
 use crate::message::{Destination, Mark};
@@ -158,6 +158,14 @@ impl Bus for MemoryBus {
         BusState::Ready
     }
 
+    fn lag(&self) -> Lag {
+        let events = self.log.partitions.iter().map(|queue| queue.lock().entries.len() as u64).sum();
+        let waiting = |reader: &mpsc::Sender<Record>| (reader.max_capacity() - reader.capacity()) as u64;
+        let readers = self.readers.lock();
+        let broadcast = readers.iter().filter(|reader| !reader.is_closed()).map(waiting).max().unwrap_or_default();
+        Lag { events: Some(events), broadcast: Some(broadcast) }
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         ready(()).boxed()
     }
@@ -187,6 +195,19 @@ mod tests {
             position: None,
             rendered: RenderedOnce::default(),
         }))
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_the_lag() {
+        let bus = MemoryBus::new(MemoryBusSettings::default());
+        let mut consumer = bus.subscribe(Topic::Broadcast, Audience::EveryNode).await.unwrap();
+        let _accepted = bus.publish(Topic::Events, record()).await.unwrap();
+        for _ in 0..2 {
+            bus.publish(Topic::Broadcast, record()).await.unwrap().await.unwrap();
+        }
+        assert_eq!(bus.lag(), Lag { events: Some(1), broadcast: Some(2) });
+        consumer.next().await.unwrap();
+        assert_eq!(bus.lag(), Lag { events: Some(1), broadcast: Some(0) });
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Kept messages in a PostgreSQL database that all nodes of a cluster share. Each statement is a transaction of its own, so
+//! Kept messages and revocations in a PostgreSQL database that all nodes of a cluster share. Each statement is a transaction of its own, so
 //! that a node which stops leaves none open, and ends in time whatever the server does.
 
 mod append;
@@ -9,6 +9,7 @@ mod open;
 mod partition;
 mod read;
 mod retention;
+mod revocations;
 mod settings;
 
 use std::future::Future;
@@ -22,15 +23,15 @@ use tracing::{info, warn};
 
 pub use settings::PostgresSettings;
 
-use super::sql::{Front, bound, millis, trim};
-use super::{Append, Appended, Claim, Keep, Kept, Looked, Owner, PageLimit, PartitionKey, Store, StoreError};
-use crate::message::{Destination, Epoch, Message};
+use super::sql::{Front, forget, millis, trim};
+use super::{Append, Appended, Claim, Keep, Kept, Looked, Owner, PageLimit, PartitionKey, RevocationPage, Store, StoreError};
+use crate::message::{Destination, Epoch, Message, Revocation, Revoked};
 use connections::Connections;
 
 /// How long a call takes at most, the wait for a connection included; with what a busy machine adds it is less than 5 s.
 const CALL: Duration = Duration::from_millis(4_500);
-/// How many ids one statement forgets at most, so that it ends well within a call.
-const FORGET_IDS: i64 = 5_000;
+/// How many ids or revocations one statement forgets at most, so that it ends well within a call.
+const FORGET: i64 = 5_000;
 const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
 /// The store of a cluster.
@@ -190,22 +191,43 @@ impl Store for PostgresStore {
     }
 
     fn forget_ids(&self, age: Duration) -> BoxFuture<'_, Result<u64, StoreError>> {
-        async move {
-            let mut forgotten = 0;
-            loop {
-                let now = in_time(async {
-                    let mut lease = self.writers.lease().await?;
-                    let now = retention::forget_ids(lease.connection(), millis(age), FORGET_IDS).await;
-                    lease.settle(now)
-                });
-                let now = now.await?;
-                forgotten += now;
-                if bound(now) < FORGET_IDS {
-                    return Ok(forgotten);
-                }
-            }
-        }
+        let forget_some = move |limit| {
+            in_time(async move {
+                let mut lease = self.writers.lease().await?;
+                let forgotten = retention::forget_ids(lease.connection(), millis(age), limit).await;
+                lease.settle(forgotten)
+            })
+        };
+        forget(FORGET, forget_some).boxed()
+    }
+
+    fn revoke(&self, revocation: Revocation) -> BoxFuture<'_, Result<(), StoreError>> {
+        in_time(async move {
+            let mut lease = self.writers.lease().await?;
+            let revoked = revocations::revoke(lease.connection(), &revocation).await;
+            lease.settle(revoked)
+        })
         .boxed()
+    }
+
+    fn revocations(&self, since_ms: u64, after: Option<Revoked>, limit: usize) -> BoxFuture<'_, Result<RevocationPage, StoreError>> {
+        in_time(async move {
+            let mut lease = self.readers.lease().await?;
+            let page = revocations::page(lease.connection(), since_ms, after.as_ref(), limit).await;
+            lease.settle(page)
+        })
+        .boxed()
+    }
+
+    fn forget_revocations(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        let forget_some = move |limit| {
+            in_time(async move {
+                let mut lease = self.writers.lease().await?;
+                let forgotten = revocations::forget(lease.connection(), limit).await;
+                lease.settle(forgotten)
+            })
+        };
+        forget(FORGET, forget_some).boxed()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {

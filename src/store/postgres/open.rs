@@ -16,8 +16,10 @@ use crate::store::{Schema, StoreError};
 
 /// Every schema change, oldest first; the database remembers which it has. Nodes of the version before are at work while
 /// one is made, and may start anew after it: the folder of the changes says what follows.
-const MIGRATIONS: [Change; 1] =
-    [Change { version: 1, name: "messages", beside: None, sql: include_str!("../migrations/postgres/0001_messages.sql") }];
+const MIGRATIONS: [Change; 2] = [
+    Change { version: 1, name: "messages", beside: None, sql: include_str!("../migrations/postgres/0001_messages.sql") },
+    Change { version: 2, name: "revocations", beside: Some(1), sql: include_str!("../migrations/postgres/0002_revocations.sql") },
+];
 
 const THE_DATABASE: &str = "the database";
 

@@ -1,4 +1,4 @@
-//! Kept messages in one SQLite file, for one process: a writer task behind a bounded queue, and readers beside it.
+//! Kept messages and revocations in one SQLite file, for one process: a writer task behind a bounded queue, and readers beside it.
 
 mod append;
 mod error;
@@ -6,6 +6,7 @@ mod look;
 mod open;
 mod queue;
 mod read;
+mod revocations;
 mod rows;
 mod settings;
 mod writer;
@@ -25,17 +26,17 @@ use tracing::{error, info, warn};
 
 pub use settings::SqliteSettings;
 
-use super::sql::{bound, millis, trim, unsigned};
-use super::{Append, Appended, Claim, Keep, Kept, Looked, Owner, PageLimit, PartitionKey, Store, StoreError};
-use crate::message::{Destination, Epoch, Message};
+use super::sql::{forget, millis, trim, unsigned};
+use super::{Append, Appended, Claim, Keep, Kept, Looked, Owner, PageLimit, PartitionKey, RevocationPage, Store, StoreError};
+use crate::message::{Destination, Epoch, Message, Revocation, Revoked};
 use queue::{Chore, ChoreKind, DISK_WAIT, Write, ask};
 use writer::Writer;
 
 /// How many writes wait at most; a partition has one under way at a time.
 const WAITING_WRITES: usize = 256;
 const WAITING_CHORES: usize = 16;
-/// How many ids one transaction forgets at most, so that no append waits long behind it.
-const FORGET_IDS: i64 = 1_000;
+/// How many ids or revocations one transaction forgets at most, so that no append waits long behind it.
+const FORGET: i64 = 1_000;
 const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
 /// The store of a single node.
@@ -152,17 +153,19 @@ impl Store for SqliteStore {
     }
 
     fn forget_ids(&self, age: Duration) -> BoxFuture<'_, Result<u64, StoreError>> {
-        async move {
-            let mut forgotten = 0;
-            loop {
-                let now = self.chore(ChoreKind::ForgetIds { age_ms: millis(age), limit: FORGET_IDS }).await?;
-                forgotten += now;
-                if bound(now) < FORGET_IDS {
-                    return Ok(forgotten);
-                }
-            }
-        }
-        .boxed()
+        forget(FORGET, move |limit| self.chore(ChoreKind::ForgetIds { age_ms: millis(age), limit })).boxed()
+    }
+
+    fn revoke(&self, revocation: Revocation) -> BoxFuture<'_, Result<(), StoreError>> {
+        ask(&self.writes, move |reply| Write::Revoke(revocation, reply)).boxed()
+    }
+
+    fn revocations(&self, since_ms: u64, after: Option<Revoked>, limit: usize) -> BoxFuture<'_, Result<RevocationPage, StoreError>> {
+        async move { in_time(revocations::page(&self.readers, since_ms, after.as_ref(), limit)).await }.boxed()
+    }
+
+    fn forget_revocations(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        forget(FORGET, |limit| self.chore(ChoreKind::ForgetRevocations { limit })).boxed()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {

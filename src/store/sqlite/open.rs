@@ -16,8 +16,10 @@ use crate::store::sql::{Applied, Change, judge, migrator, refusal};
 use crate::store::{Schema, StoreError};
 
 /// Every schema change, oldest first; a file remembers which it has.
-const MIGRATIONS: [Change; 1] =
-    [Change { version: 1, name: "messages", beside: None, sql: include_str!("../migrations/sqlite/0001_messages.sql") }];
+const MIGRATIONS: [Change; 2] = [
+    Change { version: 1, name: "messages", beside: None, sql: include_str!("../migrations/sqlite/0001_messages.sql") },
+    Change { version: 2, name: "revocations", beside: Some(1), sql: include_str!("../migrations/sqlite/0002_revocations.sql") },
+];
 
 const THE_FILE: &str = "the file";
 

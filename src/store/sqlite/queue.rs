@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::message::Epoch;
+use crate::message::{Epoch, Revocation};
 use crate::store::{Append, Appended, Claim, Owner, PartitionKey, StoreError};
 
 /// How long a call waits for its turn.
@@ -23,6 +23,7 @@ pub(super) enum Write {
     Claim(PartitionKey, Option<Owner>, Reply<Claim>),
     Renumber(PartitionKey, Owner, Reply<Epoch>),
     Adopt(PartitionKey, u64, Reply<()>),
+    Revoke(Revocation, Reply<()>),
 }
 
 impl Write {
@@ -31,7 +32,7 @@ impl Write {
             Self::Append(_, reply) => reply.begin(),
             Self::Claim(_, _, reply) => reply.begin(),
             Self::Renumber(_, _, reply) => reply.begin(),
-            Self::Adopt(_, _, reply) => reply.begin(),
+            Self::Adopt(_, _, reply) | Self::Revoke(_, reply) => reply.begin(),
         }
     }
 
@@ -40,7 +41,7 @@ impl Write {
             Self::Append(_, reply) => reply.release(),
             Self::Claim(_, _, reply) => reply.release(),
             Self::Renumber(_, _, reply) => reply.release(),
-            Self::Adopt(_, _, reply) => reply.release(),
+            Self::Adopt(_, _, reply) | Self::Revoke(_, reply) => reply.release(),
         }
     }
 
@@ -49,7 +50,7 @@ impl Write {
             Self::Append(_, reply) => reply.send(Err(error)),
             Self::Claim(_, _, reply) => reply.send(Err(error)),
             Self::Renumber(_, _, reply) => reply.send(Err(error)),
-            Self::Adopt(_, _, reply) => reply.send(Err(error)),
+            Self::Adopt(_, _, reply) | Self::Revoke(_, reply) => reply.send(Err(error)),
         }
     }
 }
@@ -68,6 +69,8 @@ pub(super) enum ChoreKind {
     Remove { destination: i64, through: i64 },
     /// At most so many ids that were stored so long ago.
     ForgetIds { age_ms: i64, limit: i64 },
+    /// At most so many revocations whose time is over.
+    ForgetRevocations { limit: i64 },
     /// Only whether the writer answers.
     Nothing,
 }

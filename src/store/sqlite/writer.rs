@@ -14,6 +14,7 @@ use tracing::{error, warn};
 use super::append::{adopt, append, claim, now_ms, renumber};
 use super::error::failed;
 use super::queue::{Chore, ChoreKind, Write};
+use super::revocations::revoke;
 use crate::store::StoreError;
 use crate::store::error::{in_full, repeated};
 
@@ -165,6 +166,7 @@ async fn commit_together(connection: &mut SqliteConnection, group: &mut [Write])
             Write::Claim(partition, owner, reply) => reply.hold(answer(claim(connection, partition, *owner).await)?),
             Write::Renumber(partition, owner, reply) => reply.hold(answer(renumber(connection, partition, *owner).await)?),
             Write::Adopt(partition, next, reply) => reply.hold(answer(adopt(connection, partition, *next).await)?),
+            Write::Revoke(revocation, reply) => reply.hold(answer(revoke(connection, revocation).await)?),
         }
     }
     execute(connection, "COMMIT").await
@@ -187,6 +189,11 @@ async fn do_chore(connection: &mut SqliteConnection, kind: ChoreKind) -> Result<
             "DELETE FROM message_ids WHERE id IN (SELECT id FROM message_ids WHERE stored_ms <= ?1 ORDER BY stored_ms LIMIT ?2)",
         )
         .bind(now_ms().saturating_sub(age_ms))
+        .bind(limit),
+        ChoreKind::ForgetRevocations { limit } => sqlx::query(
+            "DELETE FROM revocations WHERE (kind, name) IN (SELECT kind, name FROM revocations WHERE until <= ?1 ORDER BY until LIMIT ?2)",
+        )
+        .bind(now_ms() / 1_000)
         .bind(limit),
         ChoreKind::Nothing => sqlx::query("SELECT 1 FROM partitions LIMIT 1"),
     };

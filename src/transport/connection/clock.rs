@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::Connection;
 use super::ending::Ending;
 use crate::message::{Code, Refusal};
+use crate::metrics::Slow;
 use crate::session::Due;
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
@@ -25,7 +26,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 Due::HeartBeatLost => Code::HeartBeatLost,
                 Due::ConnectTimeout => Code::ConnectTimeout,
                 Due::FrameTimeout => Code::FrameTimeout,
-                Due::WriteStalled => Code::SlowConsumer,
+                Due::WriteStalled => {
+                    self.registered.metrics.slow(Slow::WriteStalled);
+                    Code::SlowConsumer
+                }
                 Due::TokenExpired => Code::TokenExpired,
             };
             self.end(&Refusal::new(code), now);

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{Connection, FRAMES_A_TURN};
 use crate::broker::Slot;
 use crate::message::Close;
+use crate::metrics::Dropped;
 use crate::session::{Effect, Effects};
 
 /// How long a client may take to read the last words and to close.
@@ -36,17 +37,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         let mut last = Vec::new();
         self.outbox.take(&mut last);
         waiting.append(&mut last);
+        let mut dropped = 0;
         for slot in waiting {
-            if let Slot::Control(frame) = slot {
-                self.socket.put(true, &[&frame]);
+            match slot {
+                Slot::Control(frame) => self.put_frame(&frame),
+                slot => dropped += usize::from(slot.is_delivery()),
             }
         }
         for effect in effects.drain(..) {
             if let Effect::Write(frame) = effect {
-                self.socket.put(true, &[&frame]);
+                self.put_frame(&frame);
             }
         }
-        self.outbox.close();
+        self.registered.metrics.disconnected();
+        self.registered.metrics.dropped(Dropped::SessionEnded, dropped + self.outbox.close());
     }
 
     /// Carries the end forward; ready when nothing more can be done for the client.

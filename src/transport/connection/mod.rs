@@ -23,10 +23,11 @@ use tokio::time::Sleep;
 
 use self::ending::Ending;
 use super::connections::Registered;
-use super::websocket::{End, Incoming, WebSocket};
+use super::websocket::{End, Incoming, Passed, WebSocket};
 use crate::broker::{Outbox, Slot};
 use crate::channel::{Caller, Handled, InboundChannel};
 use crate::message::{Code, Outcome, Refusal, Tag, Ticket, User};
+use crate::metrics::{Dropped, Slow};
 use crate::session::{Effect, Effects, Request, Session, SessionSettings, Timers};
 
 /// How much of the input is worked on before others get their turn.
@@ -88,13 +89,11 @@ pub(super) struct Connection<IO> {
     left_out: usize,
     /// Deliveries that it refused.
     nacks: u64,
-    /// What the user's roles are now; for the channel, once no request is with it.
-    roles: Option<Arc<[Box<str>]>>,
     /// The node stops, and this client leaves once its SENDs are answered.
     leaving: Option<Refusal>,
     ending: Ending,
     /// Among the connections of the node.
-    _registered: Registered,
+    registered: Registered,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
@@ -123,10 +122,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             alarm: None,
             left_out: 0,
             nacks: 0,
-            roles: None,
             leaving: None,
             ending: Ending::Not,
-            _registered: registered,
+            registered,
             settings,
         }
     }
@@ -142,6 +140,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             match self.decoder.next_item() {
                 Ok(Some(Item::Frame(frame))) => {
                     self.timers.frame_done();
+                    self.registered.metrics.received(frame.command);
                     self.session.receive(&frame, &mut self.effects);
                     self.apply(now);
                     if self.asking.is_some() {
@@ -195,13 +194,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             Effect::Close(close) => Some(*close),
             _ => None,
         });
+        for code in effects.iter().filter_map(|effect| if let Effect::Telling(code) = effect { Some(*code) } else { None }) {
+            self.registered.metrics.refused(code);
+        }
         if let Some(close) = close {
             self.write_last_words(close, &mut effects, now);
         }
         for effect in effects.drain(..) {
             match effect {
                 Effect::Write(frame) if place == Place::Outbox => self.outbox.answer(Slot::Control(frame)),
-                Effect::Write(frame) => self.socket.put(true, &[&frame]),
+                Effect::Write(frame) => self.put_frame(&frame),
                 Effect::Deliver(message, tag, ack) => self.put_delivery(&message, &tag, Some(ack)),
                 Effect::Negotiated { version, heart_beats } => {
                     self.decoder.set_version(version);
@@ -210,7 +212,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                     self.timers.negotiated(heart_beats, now);
                 }
                 Effect::Ask(request) => self.ask(request),
-                Effect::Close(_) => {}
+                Effect::Telling(_) | Effect::Close(_) => {}
             }
         }
         if self.held > 0 {
@@ -227,35 +229,50 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     }
 
     fn poll_asked(&mut self, context: &mut Context<'_>, now: Instant) {
-        if let Some(roles) = self.roles.take_if(|_| self.caller.is_some())
-            && let Some(caller) = self.caller.take()
-        {
-            self.asking = Some(Arc::clone(&self.channel).change_roles(caller, roles));
+        while matches!(self.ending, Ending::Not) {
+            self.take_over_roles();
+            let Some(asking) = &mut self.asking else { return };
+            let Poll::Ready((caller, handled)) = asking.as_mut().poll(context) else { return };
+            self.asking = None;
+            self.caller = Some(caller);
+            self.handled(handled, now);
         }
-        let Some(asking) = &mut self.asking else { return };
-        let Poll::Ready((caller, handled)) = asking.as_mut().poll(context) else { return };
-        self.asking = None;
-        self.caller = Some(caller);
+    }
+
+    /// Before the next request is asked, which is judged by them.
+    fn take_over_roles(&mut self) {
+        let Some(caller) = self.caller.take() else { return };
+        match self.outbox.take_roles() {
+            Some(roles) => self.asking = Some(Arc::clone(&self.channel).change_roles(caller, roles)),
+            None => self.caller = Some(caller),
+        }
+    }
+
+    fn handled(&mut self, handled: Handled, now: Instant) {
         match handled {
-            Handled::Connected(user) => self.connected(&user, now),
+            Handled::Connected(user, sender_session) => self.connected(&user, &sender_session, now),
             Handled::Refreshed(ticket, user, withdrawn) => {
                 self.expires(&user, now);
                 self.resolve(ticket, Outcome::Done, now);
                 self.withdraw(withdrawn, now);
             }
             Handled::Judged(withdrawn) => self.withdraw(withdrawn, now),
-            Handled::Rejected(refusal) => self.end(&refusal, now),
+            Handled::Rejected(refusal) => {
+                self.registered.metrics.denied(refusal.code);
+                self.end(&refusal, now);
+            }
             Handled::Done(ticket, outcome) => self.resolve(ticket, outcome, now),
             Handled::Answered => {}
             Handled::Pending(pending) => self.pending.push(pending),
         }
     }
 
-    fn connected(&mut self, user: &User, now: Instant) {
+    fn connected(&mut self, user: &User, sender_session: &str, now: Instant) {
         tracing::Span::current().record("user", user.name.as_str());
         tracing::debug!("session connected");
+        self.registered.metrics.connected();
         self.expires(user, now);
-        self.session.connected(&user.name, &mut self.effects);
+        self.session.connected(&user.name, sender_session, &mut self.effects);
         self.apply(now);
     }
 
@@ -308,6 +325,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 self.poll_timers(context, now);
                 return self.poll_ending(context, now);
             }
+            self.outbox.register(context.waker());
+            if let Some(code) = self.ordered_end() {
+                // Before anything that it asked for is answered: a token that was just revoked sees no CONNECTED.
+                if code == Code::SlowConsumer {
+                    self.registered.metrics.slow(Slow::OutboxFull);
+                }
+                self.end(&Refusal::new(code), now);
+                continue;
+            }
             self.poll_asked(context, now);
             self.poll_pending(context, now);
             let input = match self.poll_input(context, now) {
@@ -319,15 +345,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
                 Err(_) => return Poll::Ready(()),
             };
             let wanted = self.wants_input();
-            self.fill_socket(context, now);
+            self.fill_socket(now);
             // Full: more may wait in the outbox, and nobody wakes a writer that has not emptied it.
             let full = !self.socket.has_room();
             let Ok(written) = self.poll_output(context, now) else { return Poll::Ready(()) };
             let acted = self.poll_timers(context, now);
             // An answer from the outbox may have let the next frame in.
             let wants_again = !wanted && self.wants_input();
-            let judges = self.roles.is_some() && self.caller.is_some();
-            let more = input == Input::More || acted || judges || wants_again || (written && full) || !matches!(self.ending, Ending::Not);
+            let more = input == Input::More || acted || wants_again || (written && full) || !matches!(self.ending, Ending::Not);
             if !more {
                 return Poll::Pending;
             }
@@ -342,14 +367,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for Connection<IO> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.get_mut().poll_connection(context)
+        let connection = self.get_mut();
+        let polled = connection.poll_connection(context);
+        let Passed { read, written } = connection.socket.take_passed();
+        connection.registered.metrics.flush(read, written);
+        polled
     }
 }
 
 impl<IO> Drop for Connection<IO> {
     fn drop(&mut self) {
         // Whoever still holds the outbox must not fill it any more.
-        self.outbox.close();
+        let waited = self.outbox.close() + self.slots.iter().filter(|slot| slot.is_delivery()).count();
+        self.registered.metrics.dropped(Dropped::SessionEnded, waited);
+        self.registered.metrics.dropped(Dropped::SlowConsumer, self.outbox.take_thrown_away());
         tracing::debug!(nacks = self.nacks, left_out_headers = self.left_out, "connection over");
     }
 }

@@ -7,25 +7,20 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::ending::Ending;
 use super::{Connection, Place};
 use crate::broker::Slot;
-use crate::message::{Code, Message, Refusal, Tag};
+use crate::message::{Code, Message, Tag};
 use crate::session::{AckId, render};
 use crate::transport::websocket::End;
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
+    /// Why the session has to end at once, whatever waits for its client.
+    pub(super) fn ordered_end(&self) -> Option<Code> {
+        self.outbox.ended().or_else(|| self.outbox.is_overflowed().then_some(Code::SlowConsumer))
+    }
+
     /// Moves from the outbox into the socket what fits.
-    pub(super) fn fill_socket(&mut self, context: &Context<'_>, now: Instant) {
-        self.outbox.register(context.waker());
-        if self.outbox.is_overflowed() && matches!(self.ending, Ending::Not) {
-            self.end(&Refusal::new(Code::SlowConsumer), now);
-        }
-        if let Some(code) = self.outbox.ended()
-            && matches!(self.ending, Ending::Not)
-        {
-            self.end(&Refusal::new(code), now);
-        }
+    pub(super) fn fill_socket(&mut self, now: Instant) {
         while self.socket.has_room() {
             if self.slots.is_empty() {
                 if !self.outbox.take(&mut self.slots) {
@@ -48,7 +43,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
         match slot {
             Slot::Control(frame) => {
                 self.unreleased += frame.len();
-                self.socket.put(true, &[&frame]);
+                self.put_frame(&frame);
             }
             Slot::Auto(message, tag) => {
                 self.unreleased += message.size();
@@ -70,9 +65,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             // What the bus has already will be answered, so that nobody sends it again.
             Slot::End(refusal) if refusal.code == Code::Draining && self.session.in_flight().sends > 0 => self.leaving = Some(refusal),
             Slot::End(refusal) => self.end(&refusal, now),
-            // The channel is asked at the next turn.
-            Slot::Roles(roles) => self.roles = Some(roles),
         }
+    }
+
+    /// A frame that is no delivery.
+    pub(super) fn put_frame(&mut self, frame: &[u8]) {
+        self.registered.metrics.sent(frame);
+        self.socket.put(true, &[frame]);
     }
 
     /// Moves what the session began to hold, or let go, between what counts on and what counts until it is written.
@@ -85,8 +84,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
     pub(super) fn put_delivery(&mut self, message: &Arc<Message>, tag: &Arc<Tag>, ack: Option<AckId>) {
         let Some(version) = self.session.version() else { return };
         if tag.is_ended() {
-            return;
+            return self.registered.metrics.too_late();
         }
+        self.registered.metrics.delivered();
         let rendered = message.rendered.get_or_render(version.index(), || render(message, version));
         self.left_out += rendered.left_out;
         match ack {

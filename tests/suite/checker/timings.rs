@@ -1,6 +1,7 @@
 //! How long things took, as the clients saw it: C8, and what the failure matrix names besides.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -26,6 +27,24 @@ pub(crate) fn stall(logs: &[Log]) -> Duration {
     }
     let waited = receipts(logs).into_iter().filter_map(|(id, receipt)| Some(first.get(&id)?.saturating_sub(receipt)));
     waited.max().unwrap_or_default()
+}
+
+/// How long after their SEND went out the slowest hundredth of what was sent in this time had come to a subscriber; none
+/// if nothing was.
+pub(crate) fn slowest_hundredth(logs: &[Log], time: &Range<Duration>) -> Option<Duration> {
+    let mut first_sent: HashMap<Uuid, Duration> = HashMap::new();
+    for entry in logs.iter().flat_map(|log| &log.entries) {
+        if let What::Sent { id, .. } = &entry.what {
+            first_sent.entry(*id).or_insert(entry.at);
+        }
+    }
+    let took = deliveries(logs).filter_map(|(id, at)| {
+        let sent = first_sent.get(&id).filter(|sent| time.contains(*sent))?;
+        Some(at.saturating_sub(*sent))
+    });
+    let mut took: Vec<_> = took.collect();
+    took.sort_unstable();
+    took.get(took.len() * 99 / 100).copied()
 }
 
 fn receipts(logs: &[Log]) -> HashMap<Uuid, Duration> {
@@ -73,5 +92,13 @@ mod tests {
         assert_eq!(stall(&run(&[9, 5])), seconds(3));
         assert_eq!(stall(&run(&[1])), seconds(0));
         assert_eq!(stall(&run(&[])), seconds(0));
+    }
+
+    #[test]
+    fn the_slowest_hundredth_is_of_what_was_sent_in_that_time() {
+        let logs = run(&[5, 9]);
+        let slowest = |from, to| slowest_hundredth(&logs, &(seconds(from)..seconds(to)));
+        assert!(slowest(0, 100).is_some());
+        assert_eq!(slowest(50, 100), None, "nothing was sent then");
     }
 }

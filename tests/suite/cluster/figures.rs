@@ -47,6 +47,14 @@ impl Figures {
         }
     }
 
+    /// At most so many times something.
+    pub(super) fn ratio(&mut self, what: &str, target: f64, measured: f64) {
+        self.line(what, &format!("<= {target}"), &format!("{measured:.1}"));
+        if measured > target * f64::from(PATIENCE) {
+            self.missed.push(format!("{what}: {measured}, and {PATIENCE} x {target} is the end"));
+        }
+    }
+
     /// Exactly this.
     pub(super) fn count<T: Copy + PartialEq + Display>(&mut self, what: &str, target: T, measured: T) {
         self.line(what, &target.to_string(), &measured.to_string());

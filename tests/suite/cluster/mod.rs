@@ -10,9 +10,13 @@ mod fencing;
 mod figures;
 mod groups;
 mod load;
+mod logout;
 mod node_killed;
+mod people;
 mod poison;
 mod rebalances;
+mod registry_away;
+mod registry_empty;
 mod restored;
 mod rolling;
 mod row;
@@ -44,9 +48,13 @@ type Play = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A row's name, the first tier that has it, and what it does.
 type Row = (&'static str, u32, fn(Arc<World>) -> Play);
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 16] = [
     ("together", 1, |world| Box::pin(together::row(world))),
     ("groups", 1, |world| Box::pin(groups::row(world))),
+    ("logout", 1, |world| Box::pin(logout::row(world))),
+    ("F9", 1, |world| Box::pin(registry_empty::row(world))),
+    ("F8", 2, |world| Box::pin(registry_away::killed(world))),
+    ("F8s", 2, |world| Box::pin(registry_away::silent(world))),
     ("F2", 1, |world| Box::pin(node_killed::row(world))),
     ("F7", 1, |world| Box::pin(broker_killed::row(world))),
     ("F10", 1, |world| Box::pin(database_killed::f10(world))),
@@ -98,7 +106,7 @@ fn chosen(named: Option<&str>, tier: u32) -> Result<Vec<Row>, String> {
 #[test]
 fn rows_are_chosen_by_their_names() {
     let names = |named, tier| chosen(named, tier).map(|rows| rows.into_iter().map(|(name, _, _)| name).collect::<Vec<_>>());
-    assert_eq!(names(None, 1).unwrap(), ["together", "groups", "F2", "F7", "F10", "F4", "F19", "F21"]);
+    assert_eq!(names(None, 1).unwrap(), ["together", "groups", "logout", "F9", "F2", "F7", "F10", "F4", "F19", "F21"]);
     assert_eq!(names(None, 2).unwrap().len(), ROWS.len());
     assert_eq!(names(Some("F12,F2"), 2).unwrap(), ["F2", "F12"]);
     for (named, tier, said) in

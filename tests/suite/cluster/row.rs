@@ -17,7 +17,7 @@ use super::rows::Owners;
 use super::words;
 use super::world::World;
 use crate::checker::{Database, Run, Verdict, caught_up, check, stall};
-use crate::driver::{Crowd, Manner};
+use crate::driver::{Crowd, Log, Manner, What};
 use crate::support::random::{Random, tier};
 
 /// Between two attempts of a client to connect.
@@ -180,7 +180,7 @@ impl Row {
         let database = Database { kept: self.kept, ..self.world.rows.read(&prefix).await };
         let run = Run { logs, due, database };
         let verdict = check(&run);
-        Finished { world: self.world, figures: self.figures, seed: self.seed, load: self.load, run, verdict }
+        Finished { world: self.world, figures: self.figures, seed: self.seed, load: self.load, began: self.began, run, verdict }
     }
 
     /// When SENDs could be answered.
@@ -211,10 +211,18 @@ pub(super) struct Finished {
     pub(super) run: Run,
     pub(super) verdict: Verdict,
     pub(super) load: Load,
+    /// When the load began, as the journals have it.
+    pub(super) began: Duration,
     seed: u64,
 }
 
 impl Finished {
+    /// How many clients had to connect again.
+    pub(super) fn disconnected(&self) -> usize {
+        let connects = |log: &&Log| log.entries.iter().filter(|entry| matches!(entry.what, What::Connected { .. })).count() > 1;
+        self.run.logs.iter().filter(connects).count()
+    }
+
     /// C8, since this moment.
     pub(super) fn caught_up(&mut self, target: Duration, since: Duration) {
         self.figures.time("C8: lag 0", target, caught_up(&self.run.logs, since, LATE));

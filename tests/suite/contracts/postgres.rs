@@ -13,7 +13,7 @@ use tokio::task::block_in_place;
 use uuid::Uuid;
 use xtask::services::Postgres;
 
-use super::store::{Home, Writer, many, message, partition, sequences, store_contract, topic};
+use super::store::{Home, Writer, many, message, of_token, partition, revoke_at_once, revoked, sequences, store_contract, topic};
 use crate::support::servers;
 
 /// A database of its own.
@@ -94,6 +94,37 @@ async fn ids_are_as_old_as_the_servers_clock_says() {
     assert_eq!(log.store.forget_ids(Duration::from_hours(2)).await.unwrap(), 0);
     assert_eq!(log.store.forget_ids(Duration::from_mins(30)).await.unwrap(), 4);
     assert_eq!(log.store.forget_ids(Duration::MAX).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_revoke_the_same_at_once() {
+    let home = PostgresHome::new();
+    let (one, two) = (home.open().await, home.open().await);
+    revoke_at_once(&[one, two]).await;
+}
+
+/// Three nodes forget what one of them revokes anew meanwhile; whoever is revoked again is never forgotten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_revoked_anew_while_it_is_forgotten_stays() {
+    let home = PostgresHome::new();
+    let (one, two, three) = tokio::join!(home.open(), home.open(), home.open());
+    let mut expected = Vec::new();
+    for round in 0..20 {
+        let ids: Vec<_> = (0..30).map(|n| format!("{round:02}.{n:02}")).collect();
+        for id in &ids {
+            one.revoke(of_token(id, 1)).await.unwrap();
+        }
+        let anew = async {
+            for id in ids.iter().step_by(3) {
+                one.revoke(of_token(id, u64::MAX >> 1)).await.unwrap();
+            }
+        };
+        let (x, y, ()) = tokio::join!(two.forget_revocations(), three.forget_revocations(), anew);
+        let rest = two.forget_revocations().await.unwrap();
+        assert!((20..=30).contains(&(x.unwrap() + y.unwrap() + rest)));
+        expected.extend(ids.iter().step_by(3).map(|id| of_token(id, u64::MAX >> 1)));
+    }
+    assert_eq!(revoked(&three).await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

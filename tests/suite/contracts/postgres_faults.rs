@@ -22,7 +22,7 @@ use uuid::Uuid;
 use xtask::services::{Port, Postgres, PostgresOptions, scratch};
 
 use super::postgres::PostgresHome;
-use super::store::{Home, Writer, many, message, message_with, partition, sequences, topic};
+use super::store::{Home, Writer, many, message, message_with, of_token, partition, sequences, topic};
 use crate::support::random::Random;
 use crate::support::servers;
 
@@ -130,6 +130,9 @@ fn calls(store: &Arc<dyn Store>, batch: &Append) -> Vec<(&'static str, BoxFuture
         ("trim", call(store, |store| store.trim(c, Keep { count: Some(9), not_before_ms: None }))),
         ("retention_turn", call(store, |store| store.retention_turn(Duration::ZERO))),
         ("forget_ids", call(store, |store| store.forget_ids(Duration::ZERO))),
+        ("revoke", call(store, |store| store.revoke(of_token("j", u64::MAX)))),
+        ("revocations", call(store, |store| store.revocations(0, None, 9))),
+        ("forget_revocations", call(store, |store| store.forget_revocations())),
         ("check", call(store, |store| store.check())),
     ]
 }

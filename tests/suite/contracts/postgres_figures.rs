@@ -11,7 +11,7 @@ use footfall::store::{PageLimit, PostgresSettings, PostgresStore, Store};
 use tokio::task::block_in_place;
 use xtask::services::{Port, Postgres, PostgresOptions, scratch};
 
-use super::sqlite_figures::{batch, disk, percentiles};
+use super::sqlite_figures::{batch, disk, percentiles, revocations};
 use super::store::{Writer, topic};
 
 async fn at_once(store: &Arc<dyn Store>, partitions: std::ops::Range<u32>, size: usize, times: usize) -> f64 {
@@ -78,4 +78,5 @@ async fn figures() {
     }
     percentiles("a page of 300", pages);
     percentiles("a head", heads);
+    revocations(&store, 10_000).await;
 }

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use xtask::services::{Port, Postgres, PostgresOptions};
 
 use super::postgres::PostgresHome;
-use super::store::{Home, Writer, message, partition, topic};
+use super::store::{Home, Writer, message, of_token, partition, revoked, topic};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_nodes_open_a_new_database_at_once() {
@@ -20,7 +20,7 @@ async fn three_nodes_open_a_new_database_at_once() {
         assert_eq!(store.kept(partition(0), topic("a")).await.unwrap(), Kept { epoch: log.epoch, head: 1, first: 1 });
     }
     let row = home.connection().await.fetch_one("SELECT count(*) FROM _sqlx_migrations WHERE success").await.unwrap();
-    assert_eq!(row.get::<i64, _>(0), 1);
+    assert_eq!(row.get::<i64, _>(0), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,6 +45,21 @@ async fn a_node_that_starts_in_the_middle_of_a_roll_uses_what_stands_beside_it()
     assert_eq!(PostgresStore::look(&home.settings).await.unwrap().schema, Schema::Newer { version: 7 });
 }
 
+/// As the first of a roll finds it, while nodes of the version before go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_without_revocations_gets_them() {
+    let home = PostgresHome::new();
+    let mut log = Writer::claim(&home.open().await, 0).await;
+    log.append(&[message(&topic("a"))]).await;
+    let back = "DROP TABLE revocations; DELETE FROM _sqlx_migrations WHERE version = 2";
+    sqlx::raw_sql(back).execute(&mut home.connection().await).await.unwrap();
+    assert_eq!(PostgresStore::look(&home.settings).await.unwrap().schema, Schema::Older { version: 1, pending: 1 });
+    let store = home.open().await;
+    store.revoke(of_token("j", u64::MAX)).await.unwrap();
+    log.append(&[message(&topic("a"))]).await;
+    assert_eq!((revoked(&store).await.len(), log.all(&topic("a")).await.len()), (1, 2));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_changes_nothing_and_says_what_is_there() {
     let mut home = PostgresHome::new();
@@ -57,7 +72,7 @@ async fn a_look_changes_nothing_and_says_what_is_there() {
 
     home.open().await.close().await;
     let Looked { schema, warnings, .. } = look().await;
-    assert_eq!(schema, Schema::Current { version: 1 });
+    assert_eq!(schema, Schema::Current { version: 2 });
     assert!(!warnings.iter().any(|warning| warning.contains("synchronous_commit") || warning.contains("only be read")), "{warnings:?}");
     let name = home.url.rsplit('/').next().unwrap().to_owned();
     let alter = format!("ALTER DATABASE {name} SET synchronous_commit = off; ALTER DATABASE {name} SET default_transaction_read_only = on");

@@ -14,7 +14,7 @@ use footfall::store::{Keep, Schema, SqliteSettings, SqliteStore, Store, StoreErr
 use sqlx::{Connection, Executor, SqliteConnection};
 use tempfile::TempDir;
 
-use super::store::{Home, Writer, message, message_with, partition, store_contract, topic};
+use super::store::{Home, Writer, message, message_with, of_token, partition, revoked, store_contract, topic};
 
 struct SqliteHome {
     settings: SqliteSettings,
@@ -90,6 +90,19 @@ async fn a_file_of_a_newer_footfall_that_stands_beside_this_one_is_used() {
     assert_eq!(SqliteStore::look(&home.settings).await.unwrap().schema, Schema::Newer { version: 7 });
 }
 
+#[tokio::test]
+async fn a_file_without_revocations_gets_them() {
+    let home = SqliteHome::new();
+    let mut log = Writer::claim(&home.open().await, 0).await;
+    log.append(&[message(&topic("a"))]).await;
+    log.store.close().await;
+    home.file().await.execute("DROP TABLE revocations; DELETE FROM _sqlx_migrations WHERE version = 2").await.unwrap();
+    assert_eq!(SqliteStore::look(&home.settings).await.unwrap().schema, Schema::Older { version: 1, pending: 1 });
+    let log = Writer::claim(&home.open().await, 0).await;
+    log.store.revoke(of_token("j", u64::MAX)).await.unwrap();
+    assert_eq!((revoked(&log.store).await.len(), log.all(&topic("a")).await.len()), (1, 1));
+}
+
 fn files(directory: &Path) -> Vec<(OsString, Vec<u8>)> {
     let file = |entry: DirEntry| (entry.file_name(), std::fs::read(entry.path()).unwrap());
     let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| file(entry.unwrap())).collect();
@@ -106,10 +119,10 @@ async fn a_look_makes_and_changes_nothing() {
     assert!(!directory.exists());
 
     let store = home.open().await;
-    assert_eq!(look().await.schema, Schema::Current { version: 1 }, "beside a node, from what is not in the file yet");
+    assert_eq!(look().await.schema, Schema::Current { version: 2 }, "beside a node, from what is not in the file yet");
     store.close().await;
     let before = files(directory);
-    assert_eq!(look().await.schema, Schema::Current { version: 1 });
+    assert_eq!(look().await.schema, Schema::Current { version: 2 });
     assert!(files(directory) == before, "{:?}", std::fs::read_dir(directory).unwrap().collect::<Vec<_>>());
 
     std::fs::write(&home.settings.path, "").unwrap();
@@ -209,6 +222,8 @@ async fn a_file_that_another_program_holds_is_waited_for_and_then_refused() {
     let batch = log.batch(&[message(&topic("a"))]);
     assert!(log.store.append(batch.clone()).await.unwrap_err().is_retryable());
     assert!(log.store.forget_ids(Duration::ZERO).await.unwrap_err().is_retryable());
+    assert!(log.store.revoke(of_token("j", u64::MAX)).await.unwrap_err().is_retryable());
+    assert_eq!(revoked(&log.store).await, []);
     assert_eq!(log.store.kept(partition(0), topic("a")).await.unwrap().head, 0, "reads go on");
     other.execute("ROLLBACK").await.unwrap();
     assert_eq!(log.store.append(batch).await.unwrap().len(), 1);

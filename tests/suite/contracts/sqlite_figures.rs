@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use footfall::message::{Message, new_id};
 use footfall::store::{PageLimit, SqliteSettings, SqliteStore, Store};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::store::{Writer, message_with, topic};
+use super::store::{Writer, message_with, of_token, revoked, topic};
 
 pub(crate) fn batch(name: &str, size: usize, body: usize) -> Vec<Arc<Message>> {
     let one = |n: usize| message_with(&topic(&format!("{name}.{}", n % 50)), new_id(), 1_000, Bytes::from(vec![b'x'; body]));
@@ -37,6 +38,28 @@ pub(crate) fn disk(directory: &Path) {
         begun.elapsed()
     };
     percentiles("fdatasync of 8 KiB appended", (0..500).map(sync).collect());
+}
+
+/// As a node that starts reads them, and then one that asks for what is new.
+pub(crate) async fn revocations(store: &Arc<dyn Store>, count: usize) {
+    let begun = Instant::now();
+    let calls = stream::iter(0..count).map(|n| store.revoke(of_token(&format!("7f3ab1c2-0000-4000-8000-{n:012}"), u64::MAX >> 1)));
+    calls.buffer_unordered(64).try_collect::<()>().await.unwrap();
+    println!("{count} revocations, 64 at once: {:?}", begun.elapsed());
+    for round in 1..=3 {
+        let begun = Instant::now();
+        assert_eq!(revoked(store).await.len(), count);
+        println!("all {count} by pages of 500, round {round}: {:?}", begun.elapsed());
+    }
+    let mut asked = Vec::new();
+    for _ in 0..100 {
+        let since = store.revocations(0, None, 0).await.unwrap().now_ms + 1;
+        store.revoke(of_token("one more", u64::MAX >> 1)).await.unwrap();
+        let begun = Instant::now();
+        assert!(store.revocations(since, None, 500).await.unwrap().revocations.len() < 2);
+        asked.push(begun.elapsed());
+    }
+    percentiles(&format!("what is new among {count}"), asked);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,4 +112,5 @@ async fn figures() {
         pages.push(read(n).await);
     }
     percentiles(&format!("a page of {}", pages[0].0), pages.into_iter().map(|(_, took)| took).collect());
+    revocations(&store, 10_000).await;
 }

@@ -1,10 +1,10 @@
-//! A process that stores is killed (SIGKILL) at any moment, again and again: what it was told is stored must be there
-//! once, in its place. 20 kills, or 200 with `FOOTFALL_TIER=2`; `FOOTFALL_SEED` repeats a run.
+//! A process that stores and revokes is killed (SIGKILL) at any moment, again and again: what it was told is stored must be
+//! there once, in its place, and what it was told is revoked must be listed. 20 kills, or 200 with `FOOTFALL_TIER=2`; `FOOTFALL_SEED` repeats a run.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "how much a run proves is worth a line")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
@@ -15,11 +15,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use footfall::message::{Destination, Message};
 use footfall::store::{Append, Appended, SqliteSettings, SqliteStore, Store};
+use futures_util::future::try_join_all;
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::store::{Writer, message_with, topic};
+use super::store::{Writer, message_with, of_token, revoked, topic};
 
 const PARTITIONS: u32 = 4;
 const DESTINATIONS: u64 = 3;
@@ -65,7 +66,8 @@ fn the_process_that_is_killed() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings(Path::new(&path))).await.unwrap());
-        let tasks: Vec<_> = (0..PARTITIONS).map(|partition| tokio::spawn(append_for_ever(Arc::clone(&store), partition))).collect();
+        let mut tasks: Vec<_> = (0..PARTITIONS).map(|partition| tokio::spawn(append_for_ever(Arc::clone(&store), partition))).collect();
+        tasks.push(tokio::spawn(revoke_for_ever(store)));
         for task in tasks {
             task.await.unwrap();
         }
@@ -91,8 +93,33 @@ async fn append_for_ever(store: Arc<dyn Store>, partition: u32) {
     }
 }
 
+/// Several at once, which are taken in the order of their numbers.
+async fn revoke_for_ever(store: Arc<dyn Store>) {
+    for first in (revoked(&store).await.len()..).step_by(8) {
+        let numbers = first..first + 8;
+        try_join_all(numbers.clone().map(|number| store.revoke(of_token(&id_of(number), u64::MAX >> 1)))).await.unwrap();
+        let mut lines = String::from("\n");
+        for number in numbers {
+            writeln!(lines, "revoked {number}").unwrap();
+        }
+        std::io::stdout().lock().write_all(lines.as_bytes()).unwrap();
+    }
+}
+
+/// Of one length, so that they are listed in the order of their numbers.
+fn id_of(number: usize) -> String {
+    format!("{number:09}")
+}
+
 /// What a child said was stored: partition and offset → sequence.
 type Stored = HashMap<(u32, u64), u64>;
+
+/// What one child said before it was killed.
+#[derive(Default)]
+struct Told {
+    stored: Vec<((u32, u64), u64)>,
+    revoked: Vec<usize>,
+}
 
 fn start(path: &Path) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap());
@@ -101,25 +128,30 @@ fn start(path: &Path) -> Child {
 }
 
 /// Runs a child, kills it a moment after its start or its first answer, and hears it out.
-fn run_and_kill(path: &Path, seeded: &mut Seeded) -> Vec<((u32, u64), u64)> {
+fn run_and_kill(path: &Path, seeded: &mut Seeded) -> Told {
     let mut child = start(path);
     let (first, answered) = mpsc::sync_channel(1);
     let output = BufReader::new(child.stdout.take().unwrap());
     let heard = std::thread::spawn(move || {
-        let mut stored = Vec::new();
+        let mut told = Told::default();
         let mut output = output;
         let mut line = String::new();
         // A line without an end was cut by the kill.
         while output.read_line(&mut line).unwrap() > 0 && line.ends_with('\n') {
             let mut words = line.split_whitespace();
-            if words.next() == Some("stored") {
-                let mut number = || words.next().unwrap().parse::<u64>().unwrap();
-                stored.push(((number().try_into().unwrap(), number()), number()));
-                first.try_send(()).ok();
+            let what = words.next();
+            let mut number = || words.next().unwrap().parse::<u64>().unwrap();
+            match what {
+                Some("stored") => {
+                    told.stored.push(((number().try_into().unwrap(), number()), number()));
+                    first.try_send(()).ok();
+                }
+                Some("revoked") => told.revoked.push(number().try_into().unwrap()),
+                _ => {}
             }
             line.clear();
         }
-        stored
+        told
     });
     // One in four dies while it opens, migrates, claims or reads again.
     if seeded.below(4) > 0 {
@@ -133,8 +165,8 @@ fn run_and_kill(path: &Path, seeded: &mut Seeded) -> Vec<((u32, u64), u64)> {
 }
 
 /// Every destination holds exactly the records of its partition's log up to some offset, in order, and among them all
-/// that were said to be stored, under the sequence that was said.
-async fn verify(path: &Path, stored: &Stored) -> usize {
+/// that were said to be stored, under the sequence that was said. And what was said to be revoked is listed.
+async fn verify(path: &Path, stored: &Stored, told_revoked: &BTreeSet<usize>) -> usize {
     let mut file = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
     let (verdict,): (String,) = sqlx::query_as("PRAGMA integrity_check").fetch_one(&mut file).await.unwrap();
     assert_eq!(verdict, "ok");
@@ -157,6 +189,9 @@ async fn verify(path: &Path, stored: &Stored) -> usize {
     for (record, sequence) in stored {
         assert_eq!(found.get(record), Some(sequence), "{record:?} was said to be stored");
     }
+    let listed = revoked(&store).await;
+    assert!(listed.iter().enumerate().all(|(number, revocation)| *revocation == of_token(&id_of(number), u64::MAX >> 1)), "without holes");
+    assert!(told_revoked.last().is_none_or(|last| *last < listed.len()), "{:?} of {}", told_revoked.last(), listed.len());
     store.close().await;
     found.len()
 }
@@ -166,22 +201,26 @@ async fn what_is_acknowledged_survives_sigkill() {
     let kills = if std::env::var("FOOTFALL_TIER").is_ok_and(|tier| tier.as_str() >= "2") { 200 } else { 20 };
     let seed = std::env::var("FOOTFALL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(42);
     let mut seeded = Seeded(seed);
-    let mut total = 0;
+    let (mut total, mut total_revoked) = (0, 0);
     for _ in 0..kills / KILLS_A_FILE {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("footfall.db");
-        let mut stored = Stored::new();
+        let (mut stored, mut told_revoked) = (Stored::new(), BTreeSet::new());
         for kill in 0..KILLS_A_FILE {
-            for (record, sequence) in run_and_kill(&path, &mut seeded) {
+            let told = run_and_kill(&path, &mut seeded);
+            told_revoked.extend(told.revoked);
+            for (record, sequence) in told.stored {
                 let before = stored.insert(record, sequence);
                 assert!(before.is_none_or(|before| before == sequence), "seed {seed}, kill {kill}: {record:?} has two sequences");
             }
             if path.exists() {
-                verify(&path, &stored).await;
+                verify(&path, &stored, &told_revoked).await;
             }
         }
         total += stored.len();
+        total_revoked += told_revoked.len();
     }
     assert!(total > 1_000, "seed {seed}: only {total} were acknowledged, which proves little");
-    println!("{total} acknowledged over {kills} kills, seed {seed}: none lost");
+    assert!(total_revoked > 100, "seed {seed}: only {total_revoked} revocations were acknowledged, which proves little");
+    println!("{total} messages and {total_revoked} revocations acknowledged over {kills} kills, seed {seed}: none lost");
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use footfall::bus::{BusError, Consumer, Event, Partition, Wanted};
-use footfall::message::{Destination, Epoch, Message};
-use footfall::store::{Append, Appended, Claim, Keep, Kept, Owner, PageLimit, PartitionKey, Store, StoreError};
+use footfall::message::{Destination, Epoch, Message, Revocation, Revoked};
+use footfall::store::{Append, Appended, Claim, Keep, Kept, Owner, PageLimit, PartitionKey, RevocationPage, Store, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -251,6 +251,18 @@ impl Store for SickStore {
 
     fn forget_ids(&self, age: Duration) -> BoxFuture<'_, Result<u64, StoreError>> {
         suffering!(self, false, self.inner.forget_ids(age))
+    }
+
+    fn revoke(&self, revocation: Revocation) -> BoxFuture<'_, Result<(), StoreError>> {
+        suffering!(self, false, self.inner.revoke(revocation))
+    }
+
+    fn revocations(&self, since_ms: u64, after: Option<Revoked>, limit: usize) -> BoxFuture<'_, Result<RevocationPage, StoreError>> {
+        suffering!(self, true, self.inner.revocations(since_ms, after, limit))
+    }
+
+    fn forget_revocations(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        suffering!(self, false, self.inner.forget_revocations())
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -40,6 +40,8 @@ pub(crate) const OPEN: &str = r#"
 
 pub(crate) struct TestNode {
     pub(crate) address: SocketAddr,
+    /// If the settings have a port for metrics.
+    pub(crate) metrics: Option<SocketAddr>,
     shutdown: Shutdown,
     running: JoinHandle<bool>,
     data: tempfile::TempDir,
@@ -74,8 +76,8 @@ impl TestNode {
         let shutdown = Shutdown::new();
         let checked = settings.check().unwrap_or_else(|error| panic!("{error}"));
         let node = Node::start_checked(checked, interceptors, shutdown.clone()).await.unwrap_or_else(|error| panic!("{error}"));
-        let address = node.address();
-        Self { address, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), data }
+        let (address, metrics) = (node.address(), node.metrics_address());
+        Self { address, metrics, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), data }
     }
 
     /// Holds the store's file as another program may, so that nothing is stored until this is dropped.

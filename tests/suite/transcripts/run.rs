@@ -125,11 +125,11 @@ impl Run {
                 let before = self.lines.len();
                 self.decoder.push(bytes.into());
                 self.feed();
-                self.session.connected(&UserName::new("alice").unwrap(), &mut self.effects);
+                self.session.connected(&UserName::new("alice").unwrap(), "l1", &mut self.effects);
                 self.act();
                 self.lines.truncate(before);
             }
-            ["accepted", user] => self.session.connected(&UserName::new(user).unwrap(), &mut self.effects),
+            ["accepted", user] => self.session.connected(&UserName::new(user).unwrap(), "l1", &mut self.effects),
             ["end", code] => self.session.end(&Refusal::new(named(code)), &mut self.effects),
             ["message", number, "to", id] => self.message(number, id, None),
             ["message", number, "to", id, header] => self.message(number, id, Some(header)),
@@ -209,6 +209,7 @@ impl Run {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Write(frame) => self.write(&frame),
+                Effect::Telling(_) => {}
                 Effect::Ask(request) => {
                     self.lines.push(print::asked(&request));
                     if let Request::Subscribe(_, subscribe) = request {

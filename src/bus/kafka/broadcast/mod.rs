@@ -21,6 +21,7 @@ use rdkafka::config::ClientConfig;
 use tokio::sync::oneshot;
 
 use self::queue::Queue;
+use super::lag::behind;
 use super::log::Log;
 use super::threads::Threads;
 use crate::bus::{BusError, Consumer, Event, Partition, Wanted};
@@ -32,6 +33,13 @@ pub(super) struct Progress {
     pub(super) next: Vec<AtomicU64>,
     /// A position was lost, and the next one is not fixed yet.
     pub(super) lost: AtomicBool,
+}
+
+impl Progress {
+    /// How many records it has not read; none if an end is unknown.
+    pub(super) fn behind(&self, ends: &[Option<u64>]) -> Option<u64> {
+        behind(self.next.iter().map(|next| next.load(Ordering::Relaxed)).zip(ends.iter().copied()))
+    }
 }
 
 struct Shared {

@@ -93,6 +93,22 @@ impl Leaving {
     }
 }
 
+/// How far the latest reader of this node is.
+#[derive(Debug, Default)]
+pub(super) struct Standing(Mutex<Weak<Shared>>);
+
+impl Standing {
+    pub(super) fn follow(&self, consumer: &EventsConsumer) {
+        *self.0.lock() = Arc::downgrade(&consumer.shared);
+    }
+
+    /// Each partition that is assigned here with the offset before which all is done; none if one was not looked up yet.
+    pub(super) fn done(&self) -> Option<Vec<(u32, u64)>> {
+        let shared = self.0.lock().upgrade();
+        shared.map_or_else(|| Some(Vec::new()), |shared| shared.partitions.lock().done())
+    }
+}
+
 /// However the thread ends, its consumer hears of it.
 struct Ended(Arc<Shared>);
 

@@ -10,6 +10,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::*;
 use crate::bus::kafka::health::Health;
+use crate::bus::kafka::lag::Lags;
 use crate::bus::kafka::{KafkaSettings, client};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,6 +38,7 @@ fn log(partitions: u32) -> Arc<Log> {
         partitions,
         reserved: |_| false,
         health: Health::new(),
+        lags: Lags::default(),
     })
 }
 

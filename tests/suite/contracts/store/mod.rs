@@ -6,6 +6,7 @@ mod appending;
 mod identity;
 mod keeping;
 mod owning;
+mod revoking;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub(crate) use appending::*;
 pub(crate) use identity::*;
 pub(crate) use keeping::*;
 pub(crate) use owning::*;
+pub(crate) use revoking::*;
 
 /// Where a store lives; opening it again finds what was there.
 pub(crate) trait Home: Send + Sync {
@@ -61,6 +63,16 @@ macro_rules! store_contract {
             destinations_are_listed_in_order
             messages_come_back_as_they_were
             a_text_with_a_nul_comes_back_or_is_rejected
+            of_two_revocations_the_later_times_win
+            a_token_and_a_user_of_one_name_are_apart
+            whoever_is_revoked_comes_back_as_he_was
+            revocations_are_read_page_by_page
+            what_was_revoked_since_is_told
+            what_has_lapsed_is_not_listed_and_then_forgotten
+            retention_forgets_revocations
+            revocations_are_there_when_opened_again
+            revocations_at_once_leave_the_latest_times
+            revoking_and_appending_go_on_beside_each_other
             a_closed_store_says_so
         );
     };

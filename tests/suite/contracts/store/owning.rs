@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use footfall::store::{Append, Keep, Kept, PageLimit, PartitionKey, StoreError};
 
-use super::{Home, Writer, many, message, owner, partition, sequences, topic};
+use super::{Home, Writer, many, message, of_token, owner, partition, sequences, topic};
 
 pub(crate) async fn a_fenced_writer_writes_nothing(home: &impl Home) {
     let mut zombie = Writer::claim(&home.open().await, 0).await;
@@ -116,6 +116,9 @@ pub(crate) async fn a_closed_store_says_so(home: &impl Home) {
     assert!(matches!(store.page(partition(0), a.clone(), 0, 9, PageLimit::REPLAY).await, Err(StoreError::Closed)));
     assert!(matches!(store.trim(a.clone(), Keep { count: Some(0), not_before_ms: None }).await, Err(StoreError::Closed)));
     assert!(matches!(store.forget_ids(Duration::ZERO).await, Err(StoreError::Closed)));
+    assert!(matches!(store.revoke(of_token("j", 1)).await, Err(StoreError::Closed)));
+    assert!(matches!(store.revocations(0, None, 9).await, Err(StoreError::Closed)));
+    assert!(matches!(store.forget_revocations().await, Err(StoreError::Closed)));
     assert!(matches!(store.check().await, Err(StoreError::Closed)));
     let again = Writer::claim(&home.open().await, 0).await;
     let heads = HashMap::from([(true, 101), (false, 1)]);
