@@ -268,8 +268,6 @@ impl Thread<'_> {
 
     /// The last commit, for which the next owner need not wait long.
     fn leave(&self) {
-        let member = self.client.context();
-        member.commit(self.client);
-        member.until_committed(self.client, LAST_COMMIT);
+        self.client.context().commit_and_leave(self.client, LAST_COMMIT);
     }
 }

@@ -30,12 +30,18 @@ pub(super) struct Member {
     shared: Arc<Shared>,
     /// A change in the group could not be followed, so what this member reads is not what its group thinks.
     broken: AtomicBool,
+    /// All was committed for the last time.
+    leaving: AtomicBool,
     membership: Mutex<Membership>,
 }
 
 pub(super) fn client(config: &ClientConfig, shared: &Arc<Shared>) -> Result<Client, KafkaError> {
-    let member =
-        Member { shared: Arc::clone(shared), broken: AtomicBool::new(false), membership: Mutex::new(Membership::new(Instant::now())) };
+    let member = Member {
+        shared: Arc::clone(shared),
+        broken: AtomicBool::new(false),
+        leaving: AtomicBool::new(false),
+        membership: Mutex::new(Membership::new(Instant::now())),
+    };
     let client: Client = config.create_with_context(member)?;
     client.subscribe(&[&shared.log.events])?;
     Ok(client)
@@ -68,8 +74,12 @@ impl Member {
         }
     }
 
-    /// Waits until the coordinator has answered what it was asked before, commits too: it takes one after another.
-    pub(super) fn until_committed(&self, client: &Client, at_most: Duration) {
+    /// The last commit of all. It is over when the coordinator has answered the question behind it, since it takes one after
+    /// another; a commit that waits for its own answer could not be given up.
+    pub(super) fn commit_and_leave(&self, client: &Client, at_most: Duration) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.shared.partitions.lock().commit_again();
+        self.commit(client);
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(&self.shared.log.events, 0);
         if let Err(failure) = client.committed_offsets(list, at_most) {
@@ -110,7 +120,7 @@ impl Member {
 
     fn revoke(&self, client: &Client, list: &TopicPartitionList) -> KafkaResult<()> {
         // The group may have gone on without this member; then its commits would be refused.
-        if !client.assignment_lost() {
+        if !client.assignment_lost() && !self.leaving.load(Ordering::Relaxed) {
             self.commit_last(client);
         }
         let numbers = self.numbers(list);
