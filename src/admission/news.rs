@@ -102,11 +102,11 @@ impl Inner {
         match self.registry.registered(token.clone()).await {
             Ok(Some(registered)) => {
                 for guest in guests {
-                    if guest.user != registered.user {
-                        guest.outbox.end(Code::TokenRevoked);
-                    } else {
+                    if guest.user == registered.user {
                         let roles = registered.roles.clone().unwrap_or(guest.standing.roles);
                         guest.outbox.change_roles(NewRoles { token: token.clone(), roles });
+                    } else {
+                        guest.outbox.end(Code::TokenRevoked);
                     }
                 }
             }

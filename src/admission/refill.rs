@@ -34,7 +34,9 @@ pub(super) enum RefillError {
 /// Loads what was revoked since then (0: all), ends whom it is about, and answers the store's time.
 pub(super) async fn load(inner: &Inner, since_ms: u64) -> Result<u64, StoreError> {
     let (list, now_ms) = list(inner, since_ms).await?;
-    list.iter().for_each(|revocation| inner.heed(revocation));
+    for revocation in &list {
+        inner.heed(revocation);
+    }
     Ok(now_ms)
 }
 
@@ -114,7 +116,9 @@ pub(super) async fn refill(inner: &Inner) -> Result<u64, RefillError> {
     let filling = inner.registry.begin_refill().await?;
     // Read after that was answered, as the port demands. Also if it is filled: it may be with an older state.
     let (list, now_ms) = list(inner, 0).await?;
-    list.iter().for_each(|revocation| inner.heed(revocation));
+    for revocation in &list {
+        inner.heed(revocation);
+    }
     for part in list.chunks(MAX_BATCH) {
         inner.registry.refill(part.to_vec()).await?;
     }

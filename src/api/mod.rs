@@ -18,7 +18,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, any_service, delete, get, post, put};
 use secrecy::SecretString;
 use tokio::time::timeout;
 
@@ -49,13 +49,14 @@ impl Api {
 /// Everything under `/api`.
 pub fn router(api: Api) -> Router {
     let api = Arc::new(api);
-    let routes = endpoints().into_iter().fold(Router::new(), |router, (_, path, handler)| router.route(path, handler));
+    let routes = endpoints().into_iter().fold(Router::new(), |router, (_, path, handler)| router.route(&format!("/api{path}"), handler));
     let inside = routes
         .fallback(async || Problem::new(Kind::NotFound, "There is nothing under this path."))
         .method_not_allowed_fallback(async || Problem::new(Kind::MethodNotAllowed, "The header Allow says what this path takes."))
         .layer(from_fn_with_state(Arc::clone(&api), guard))
         .with_state(api);
-    Router::new().nest("/api", inside)
+    // Not nested, which would leave `/api/` to the routes outside.
+    ["/api", "/api/", "/api/{*rest}"].into_iter().fold(Router::new(), |router, path| router.route(path, any_service(inside.clone())))
 }
 
 /// Method, path below `/api`, and what does it; `docs/http-api.md` has all of them.

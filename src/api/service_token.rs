@@ -23,8 +23,8 @@ impl ServiceTokens {
         let (scheme, token) = value.split_at(space);
         let presented = hash(token.trim_ascii_start());
         // All are compared, whichever fits.
-        let fits = self.0.iter().fold(false, |fits, known| fits | (*known == presented));
-        scheme.eq_ignore_ascii_case(b"bearer") && fits
+        let fitting = self.0.iter().filter(|known| **known == presented).count();
+        scheme.eq_ignore_ascii_case(b"bearer") && fitting > 0
     }
 }
 
@@ -47,7 +47,7 @@ mod tests {
     fn admits(values: &[&str]) -> bool {
         let tokens = ServiceTokens::new(&["first-token".into(), "second-token".into()]).unwrap();
         let headers = values.iter().map(|value| (header::AUTHORIZATION, HeaderValue::from_str(value).unwrap()));
-        tokens.admit(&HeaderMap::from_iter(headers))
+        tokens.admit(&headers.collect::<HeaderMap>())
     }
 
     #[test]

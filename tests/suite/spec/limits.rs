@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use crate::support::http;
 use crate::support::node::{OPEN, TestNode, token};
 use crate::support::soon;
-use crate::support::stomp::{Client, Heard, connect, frame, send, subscribe};
-use crate::support::websocket::{CONTINUATION, FIN, Got, PING, TEXT, WebSocket, frame as ws_frame};
+use crate::support::stomp::{Client, Heard, frame, send, subscribe};
+use crate::support::websocket::{CONTINUATION, FIN, Got, PING, TEXT, frame as ws_frame};
 
 const FRAME_TIMEOUT: Duration = Duration::from_millis(800);
 
@@ -219,14 +219,7 @@ async fn more_sends_than_the_rate_allows_are_refused() {
 
 /// A session that has asked for everything and reads nothing, with little room on its way.
 pub(super) async fn deaf(node: &TestNode) -> Client {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.connect(&node.address.into()).unwrap();
-    socket.set_nonblocking(true).unwrap();
-    let stream = TcpStream::from_std(socket.into()).unwrap();
-    let mut client = Client::on(WebSocket::open_on(stream, node.address, "").await.unwrap().0);
-    client.say(connect(&token("deaf"), "1.2", "0,0")).await;
-    client.connected().await;
+    let mut client = Client::connect_narrow(node.address, &token("deaf")).await;
     client.subscribe("0", "/topic/open.room").await;
     client
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod http;
 pub(crate) mod node;
+pub(crate) mod orders;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod servers;

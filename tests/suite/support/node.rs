@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
+use footfall::admission::Admissions;
 use footfall::auth::{JwtAlgorithm, KeySettings};
 use footfall::channel::{ChannelInterceptor, RateLimitSettings};
 use footfall::node::Node;
@@ -40,6 +41,8 @@ pub(crate) const OPEN: &str = r#"
 
 pub(crate) struct TestNode {
     pub(crate) address: SocketAddr,
+    /// To end what may be ended.
+    pub(crate) admissions: Admissions,
     /// If the settings have a port for metrics.
     pub(crate) metrics: Option<SocketAddr>,
     shutdown: Shutdown,
@@ -55,7 +58,17 @@ impl TestNode {
 
     /// The same with further steps in the inbound channel.
     pub(crate) async fn start_with(settings: &str, interceptors: Vec<Box<dyn ChannelInterceptor>>) -> Self {
-        let data = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), settings, interceptors).await
+    }
+
+    /// Drains it and starts another one with what it stored.
+    pub(crate) async fn restarted(self, settings: &str) -> Self {
+        self.drain();
+        assert!(soon("the node's end", self.running).await.unwrap());
+        Self::start_in(self.data, settings, Vec::new()).await
+    }
+
+    async fn start_in(data: tempfile::TempDir, settings: &str, interceptors: Vec<Box<dyn ChannelInterceptor>>) -> Self {
         let mut settings: Settings =
             load_text("the test's settings", settings, std::iter::empty()).unwrap_or_else(|error| panic!("{error}"));
         settings.server.host = Ipv4Addr::LOCALHOST.into();
@@ -76,8 +89,8 @@ impl TestNode {
         let shutdown = Shutdown::new();
         let checked = settings.check().unwrap_or_else(|error| panic!("{error}"));
         let node = Node::start_checked(checked, interceptors, shutdown.clone()).await.unwrap_or_else(|error| panic!("{error}"));
-        let (address, metrics) = (node.address(), node.metrics_address());
-        Self { address, metrics, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), data }
+        let (address, metrics, admissions) = (node.address(), node.metrics_address(), node.admissions().clone());
+        Self { address, admissions, metrics, shutdown, running: tokio::runtime::Handle::current().spawn(node.run()), data }
     }
 
     /// Holds the store's file as another program may, so that nothing is stored until this is dropped.
@@ -122,6 +135,11 @@ pub(crate) fn token(user: &str) -> String {
 /// The same with a role.
 pub(crate) fn token_with_role(user: &str, role: &str) -> String {
     signed(&json!({ "sub": user, "roles": [role], "exp": now_s() + 3600 }))
+}
+
+/// A token with an id that was issued a while ago.
+pub(crate) fn token_named(user: &str, jti: &str) -> String {
+    signed(&json!({ "sub": user, "jti": jti, "iat": now_s() - 60, "exp": now_s() + 3600 }))
 }
 
 /// A token with these claims, good or bad. A node must have been started before.

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use footfall::message::Code;
 use stomp_frames::{Command, Decoder, Frame, Item, Limits, Version, encode};
 
+use tokio::net::TcpStream;
+
 use super::node::token;
 use super::soon;
 use super::websocket::{BINARY, FIN, Got, TEXT, WebSocket};
@@ -57,6 +59,19 @@ impl Client {
     pub(crate) async fn connect_with(address: SocketAddr, token: &str, version: &str, heart_beat: &str) -> Self {
         let mut client = Self::open(address).await;
         client.say(&connect(token, version, heart_beat)).await;
+        client.connected().await;
+        client
+    }
+
+    /// With little room on its way, so that a node soon has to wait for whoever does not read.
+    pub(crate) async fn connect_narrow(address: SocketAddr, token: &str) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&address.into()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let stream = TcpStream::from_std(socket.into()).unwrap();
+        let mut client = Self::on(WebSocket::open_on(stream, address, "").await.unwrap().0);
+        client.say(connect(token, "1.2", "0,0")).await;
         client.connected().await;
         client
     }
