@@ -4,9 +4,10 @@
 import type { IFrame } from '@stomp/stompjs';
 import { Connection, type Answer, type ConnectionState, type Refusal } from './connection';
 import { MY_ERRORS, MY_NOTICES, chatDestination, roomDestination, typingDestination } from './destinations';
+import { newId } from './ids';
 import { formatPosition, parsePosition } from './position';
 import { Room, type Message, type Outgoing } from './room';
-import { Sessions } from './sessions';
+import { TAB } from './tab';
 import { TypingOut } from './typing';
 
 const HISTORY = '50';
@@ -34,7 +35,6 @@ export class Chat {
   user = '';
 
   readonly #connection: Connection;
-  readonly #sessions = new Sessions();
   readonly #typing = new TypingOut((room, typing) => this.#sendTyping(room, typing));
   /** Each SUBSCRIBE gets an id of its own, so that nothing of an earlier one can be taken for it. */
   #subscriptions = new Map<string, string>();
@@ -44,7 +44,7 @@ export class Chat {
   constructor(url: string, token: () => Promise<string>, renewable: boolean, private readonly events: ChatEvents) {
     this.#connection = new Connection(url, token, renewable, {
       onState: (state) => events.onState(state),
-      onSession: (session, user) => this.#onSession(session, user),
+      onSession: (user) => this.#onSession(user),
       onLost: () => this.#onLost(),
       onError: (refusal) => events.onError(refusal),
       onHeartBeat: () => events.onHeartBeat(),
@@ -117,12 +117,11 @@ export class Chat {
 
   whose(message: Message): Whose {
     if (message.sender !== this.user) return 'other';
-    return this.#sessions.has(message.session) ? 'tab' : 'user';
+    return message.tab === TAB ? 'tab' : 'user';
   }
 
-  #onSession(session: string, user: string): void {
+  #onSession(user: string): void {
     this.user = user;
-    this.#sessions.add(session);
     this.#subscriptions.clear();
     this.#subscribeTo(MY_ERRORS, (frame) => this.#onRefusal(frame));
     this.#subscribeTo(MY_NOTICES, ({ headers, body }) => this.events.onNotice(headers['sender'] ?? 'the broker', body));
@@ -218,7 +217,7 @@ export class Chat {
     for (const outgoing of room.outgoing) {
       if (outgoing.state !== 'pending' || outgoing.sent) continue;
       outgoing.sent = true;
-      const headers = { 'content-type': 'text/plain;charset=utf-8', 'client-id': outgoing.clientId, 'idempotency-key': outgoing.clientId };
+      const headers = { 'content-type': 'text/plain;charset=utf-8', 'client-id': outgoing.clientId, 'idempotency-key': outgoing.clientId, tab: TAB };
       const settle = (state: Outgoing['state'], reason = '') => {
         this.#answered(outgoing);
         outgoing.state = state;
@@ -260,16 +259,11 @@ function readMessage(frame: IFrame): Message {
     kind: 'message',
     id: headers['message-id'] ?? newId(),
     sender: headers['sender'] || 'someone',
-    session: headers['sender-session'] ?? '',
+    tab: headers['tab'] ?? '',
     at: Number(headers['timestamp']) || Date.now(),
     text: binary ? `${frame.binaryBody.length} bytes of ${type}` : frame.body,
     raw: !type.startsWith('text/plain'),
     position: parsePosition(headers['position']),
     clientId: headers['client-id'],
   };
-}
-
-/** crypto.randomUUID exists on secure origins only, and a broker in the next room is none. */
-function newId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -34,7 +34,7 @@ export interface Answer {
 export interface ConnectionEvents {
   onState(state: ConnectionState): void;
   /** A new session: everything must be subscribed again. */
-  onSession(session: string, user: string): void;
+  onSession(user: string): void;
   onLost(): void;
   /** A refusal of nothing that waits for an answer. */
   onError(refusal: Refusal): void;
@@ -161,7 +161,7 @@ export class Connection {
       this.#expiredBefore = false;
     }, SETTLED_MS);
     this.#enter({ name: 'connected', user, session, detail });
-    this.events.onSession(session, user);
+    this.events.onSession(user);
   }
 
   #onReceipt(frame: IFrame): void {

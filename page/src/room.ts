@@ -10,8 +10,8 @@ export interface Message {
   kind: 'message';
   id: string;
   sender: string;
-  /** The sender's session, to tell one's own tabs apart. */
-  session: string;
+  /** The sender's tab, if it says so, to tell one's own tabs apart. */
+  tab: string;
   at: number;
   text: string;
   /** Whether `text` is something else than plain text, and shown as it is. */

@@ -5,6 +5,8 @@
 
 mod held;
 mod keep;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::fmt;
@@ -133,7 +135,9 @@ impl LoginSessions {
                 Some(false) => return None,
             },
         };
-        self.0.held.join(key, user, standing, self.next_touch());
+        // What could not begin begins as soon as it can.
+        let due = if standing == Standing::Unbegun { Instant::now() } else { self.next_touch() };
+        self.0.held.join(key, user, standing, due);
         Some(Membership { sessions: self.clone(), key, public_id: value.public_id(user) })
     }
 

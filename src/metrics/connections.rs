@@ -239,6 +239,24 @@ mod tests {
     }
 
     #[test]
+    fn what_one_connection_added_up_is_everybodys_after_a_flush() {
+        let mut all = Registry::default();
+        let metrics = ConnectionsMetrics::new(&mut all);
+        let (mut one, mut other) = (metrics.opened(), metrics.opened());
+        one.delivered();
+        one.too_late();
+        other.delivered();
+        let late = || metrics.0.dropped[Dropped::SubscriptionEnded as usize].get();
+        assert_eq!((metrics.0.deliveries.get(), late()), (0, 0));
+        one.flush(1, 10);
+        one.flush(0, 0);
+        assert_eq!((metrics.0.deliveries.get(), late()), (1, 1));
+        // Whoever goes leaves nothing uncounted.
+        drop(other);
+        assert_eq!((metrics.0.deliveries.get(), metrics.0.bytes_in.get(), metrics.0.bytes_out.get()), (2, 1, 10));
+    }
+
+    #[test]
     fn frames_are_known_by_their_first_line() {
         let mut all = Registry::default();
         let metrics = ConnectionsMetrics::new(&mut all);

@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "commands for people and for CI's log")]
 
 pub mod chaos;
-mod clients;
+pub mod clients;
 pub mod cluster;
 mod command;
 mod counts;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{chaos, cluster, image, test};
+use xtask::{chaos, clients, cluster, image, test};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "What CI runs, and what a developer types")]
@@ -40,6 +40,11 @@ enum Task {
         #[arg(long)]
         release: bool,
     },
+    /// Run some of the suites of real clients, or all; the last line is as that of `test`.
+    Clients {
+        /// Folders of tests/clients, as `scenarios`.
+        suites: Vec<String>,
+    },
     /// Run the commands by which deploy/Dockerfile builds, in a folder with what it copies; takes long.
     Image,
 }
@@ -49,6 +54,7 @@ fn main() -> ExitCode {
         Task::Test { fast: true } => test::fast(),
         Task::Test { fast: false } => test::all(),
         Task::Chaos { .. } => chaos::quick(),
+        Task::Clients { suites } => clients::some(&suites),
         Task::Image => image::run(),
         Task::Cluster { nodes, settings, release } => cluster::run(nodes, settings, release),
     }

@@ -91,15 +91,17 @@ test('a transient destination delivers, and has no positions', async (t) => {
   assert.equal(headers.position, undefined);
 });
 
-test("a tab knows its own messages by sender-session, and other tabs' of the same user are not its own", async (t) => {
+test("a client knows its own messages by sender-session, and those of the same user elsewhere are not its own", async (t) => {
   const [room, alice] = [`/topic/rooms.${fresh('room')}`, fresh('alice')];
-  const [tab, other] = [await connect(t, alice), await connect(t, alice)];
-  const inbox = await subscribe(tab, room);
-  await send(tab, room, 'mine');
-  await send(other, room, "the other tab's");
+  // No cookies here, so each is a browser of its own.
+  const [client, other] = [await connect(t, alice), await connect(t, alice)];
+  const inbox = await subscribe(client, room);
+  await send(client, room, 'mine');
+  await send(other, room, 'of elsewhere');
   const [mine, others] = [await nextMessage(inbox), await nextMessage(inbox)];
-  assert.equal(mine.headers['sender-session'], connectedHeaders(tab).session);
-  assert.equal(others.headers['sender-session'], connectedHeaders(other).session);
+  assert.equal(mine.headers['sender-session'], connectedHeaders(client)['sender-session']);
+  assert.equal(others.headers['sender-session'], connectedHeaders(other)['sender-session']);
+  assert.notEqual(mine.headers['sender-session'], others.headers['sender-session']);
   assert.deepEqual([mine.headers.sender, others.headers.sender], [alice, alice]);
 });
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use footfall::message::{Close, Code, Position};
 use uuid::Uuid;
 
-pub(crate) use self::timings::{caught_up, most_reconnects, slowest_hundredth, stall};
+pub(crate) use self::timings::{caught_up, slowest_hundredth, stall};
 use crate::driver::{Heads, Log, What};
 
 /// What a run left behind.

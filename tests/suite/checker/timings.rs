@@ -29,12 +29,6 @@ pub(crate) fn stall(logs: &[Log]) -> Duration {
     waited.max().unwrap_or_default()
 }
 
-/// How often the least lucky client had to connect again.
-pub(crate) fn most_reconnects(logs: &[Log]) -> usize {
-    let connects = |log: &Log| log.entries.iter().filter(|entry| matches!(entry.what, What::Connected { .. })).count();
-    logs.iter().map(connects).max().unwrap_or_default().saturating_sub(1)
-}
-
 /// How long after their SEND went out the slowest hundredth of what was sent in this time had come to a subscriber; none
 /// if nothing was.
 pub(crate) fn slowest_hundredth(logs: &[Log], time: &Range<Duration>) -> Option<Duration> {
@@ -106,10 +100,5 @@ mod tests {
         let slowest = |from, to| slowest_hundredth(&logs, &(seconds(from)..seconds(to)));
         assert!(slowest(0, 100).is_some());
         assert_eq!(slowest(50, 100), None, "nothing was sent then");
-    }
-
-    #[test]
-    fn the_first_connection_is_no_reconnect() {
-        assert_eq!(most_reconnects(&run(&[])), 1);
     }
 }

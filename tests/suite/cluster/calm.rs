@@ -7,7 +7,7 @@ use footfall::message::Destination;
 use tokio::time::sleep;
 
 use crate::checker::{Run, caught_up, check};
-use crate::driver::{Crowd, Pace, Sending};
+use crate::driver::{Crowd, Manner, Pace, Sending};
 use crate::durability::{database, node};
 use crate::support::PATIENCE;
 use crate::support::random::{Random, seed};
@@ -26,7 +26,7 @@ async fn one_node_serves_the_standard_load() {
     node.start();
     node.ready().await;
     let channels: Vec<_> = (0..CHANNELS).map(|channel| Destination::parse(&format!("/topic/rooms.{channel}")).unwrap()).collect();
-    let mut crowd = Crowd::new(node::issuer(), &channels, Random::new(seed), Duration::from_secs(1));
+    let mut crowd = Crowd::new(node::issuer(), &channels, Random::new(seed), Manner::Eager { pause_at_most: Duration::from_secs(1) });
     crowd.subscribe(&[node.address()], SUBSCRIBERS);
     crowd.until_answered(SUBSCRIBERS, PATIENCE).await;
     let pace = Pace::Every(Duration::from_millis((1_000 * SENDERS / RATE) as u64));

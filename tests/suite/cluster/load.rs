@@ -16,7 +16,7 @@ pub(super) struct Load {
     pub(super) senders: usize,
     /// Messages a second, of all senders.
     pub(super) rate: u32,
-    /// So often a sender gives its connection up and comes back.
+    /// See [`Sending`].
     pub(super) gives_up_once_in: Option<u64>,
 }
 

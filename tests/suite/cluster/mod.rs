@@ -58,10 +58,10 @@ const ROWS: [Row; 16] = [
     ("F2", 1, |world| Box::pin(node_killed::row(world))),
     ("F7", 1, |world| Box::pin(broker_killed::row(world))),
     ("F10", 1, |world| Box::pin(database_killed::f10(world))),
+    ("F4", 1, |world| Box::pin(rolling::row(world))),
     ("F19", 1, |world| Box::pin(poison::row(world))),
     ("F21", 1, |world| Box::pin(starting::row(world))),
     ("F3", 2, |world| Box::pin(stopped::row(world))),
-    ("F4", 2, |world| Box::pin(rolling::row(world))),
     ("F11", 2, |world| Box::pin(database_killed::f11(world))),
     ("F20", 2, |world| Box::pin(rebalances::row(world))),
     // The last: it takes from the database what others left there.
@@ -106,7 +106,7 @@ fn chosen(named: Option<&str>, tier: u32) -> Result<Vec<Row>, String> {
 #[test]
 fn rows_are_chosen_by_their_names() {
     let names = |named, tier| chosen(named, tier).map(|rows| rows.into_iter().map(|(name, _, _)| name).collect::<Vec<_>>());
-    assert_eq!(names(None, 1).unwrap(), ["together", "groups", "F2", "F7", "F10", "F19", "F21"]);
+    assert_eq!(names(None, 1).unwrap(), ["together", "groups", "logout", "F9", "F2", "F7", "F10", "F4", "F19", "F21"]);
     assert_eq!(names(None, 2).unwrap().len(), ROWS.len());
     assert_eq!(names(Some("F12,F2"), 2).unwrap(), ["F2", "F12"]);
     for (named, tier, said) in

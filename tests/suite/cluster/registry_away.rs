@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use footfall::message::Code;
 use tokio::task::block_in_place;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, interval, timeout, timeout_at};
 
 use super::people::{Came, come, log_out, put_out, sessions, until_in};
 use super::row::{Load, Row};
@@ -66,16 +66,10 @@ async fn row(world: Arc<World>, name: &'static str, away: Duration, hurt: impl F
         }
         (status, last - began)
     };
-    let both = async {
-        tokio::select! {
-            biased;
-            left = leaving_all => left,
-            () = async { refusing.await } => unreachable!("it has no end"),
-        }
-    };
-    let left = timeout(PUT_OUT_WITHIN * 2, both).await;
+    // To the end of the outage, whoever is put out when.
+    let refusing = timeout_at(broke.1 + away, refusing);
+    let (_end, left) = tokio::join!(refusing, timeout(PUT_OUT_WITHIN * 2, leaving_all));
     let (status, put_out_after) = left.expect("whoever was logged out is still connected");
-    tokio::time::sleep_until(broke.1 + away).await;
     let healed = row.clock();
     block_in_place(|| heal(&world));
     let mut back = Duration::ZERO;

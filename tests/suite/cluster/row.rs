@@ -2,6 +2,7 @@
 //! verdict over everything that clients and database saw meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::rows::Owners;
 use super::words;
 use super::world::World;
 use crate::checker::{Database, Run, Verdict, caught_up, check, stall};
-use crate::driver::{Crowd, Log, What};
+use crate::driver::{Crowd, Log, Manner, What};
 use crate::support::random::{Random, tier};
 
 /// Between two attempts of a client to connect.
@@ -69,17 +70,26 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// All subscribers are live, and the senders begin.
+    /// All subscribers are live, and the senders begin. Clients know every node, and go from one to the next.
     pub(super) async fn begin(world: &Arc<World>, name: &'static str, load: Load) -> Self {
+        Self::begin_at(world, name, load, &world.nodes(), Manner::Eager { pause_at_most: PAUSE_AT_MOST }).await
+    }
+
+    /// The same as browsers come: through nginx, and with stompjs.
+    pub(super) async fn begin_behind_nginx(world: &Arc<World>, name: &'static str, load: Load) -> Self {
+        Self::begin_at(world, name, load, &[world.cluster.nginx().address()], Manner::Stompjs).await
+    }
+
+    async fn begin_at(world: &Arc<World>, name: &'static str, load: Load, addresses: &[SocketAddr], manner: Manner) -> Self {
         let mut random = Random::new(world.seed ^ u64::from_be_bytes(padded(name)));
         // Nobody else's, so that only this row is judged.
         let channel = |number| Destination::parse(&format!("{}{number}", prefix(name))).unwrap();
         let channels: Vec<_> = (0..load.channels).map(channel).collect();
-        let mut crowd = Crowd::new(world.issuer(), &channels, random.split(), PAUSE_AT_MOST);
+        let mut crowd = Crowd::new(world.issuer(), &channels, random.split(), manner);
         let waits = Instant::now();
-        crowd.subscribe(&world.nodes(), load.subscribers);
+        crowd.subscribe(addresses, load.subscribers);
         crowd.until_answered(load.subscribers, PATIENCE).await;
-        crowd.send(&world.nodes(), load.sending());
+        crowd.send(addresses, load.sending());
         let (began, seed) = (crowd.clock(), world.seed);
         let logs = world.cluster.nodes().iter().map(words::end).collect();
         let figures = Figures::new(name, seed);

@@ -1,5 +1,6 @@
 //! Without faults: a client can't tell which node it is on.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use serde_json::Map;
 use stomp_frames::{Command, Frame};
 use tokio::join;
 
-use super::world::World;
+use super::world::{World, hurt};
+use crate::support::http;
 use crate::support::node::now_s;
 use crate::support::stomp::{Client, send, subscribe};
 
@@ -21,6 +23,7 @@ pub(super) async fn row(world: Arc<World>) {
     a_receipt_for_stored_means_a_row(&world, &nodes).await;
     transient_messages_and_patterns_reach_other_nodes(&world, &nodes).await;
     a_retry_on_another_node_is_the_same_message(&world, &nodes).await;
+    nginx_says_which_node_it_was(&world, &nodes).await;
 }
 
 impl World {
@@ -160,4 +163,31 @@ async fn a_retry_on_another_node_is_the_same_message(world: &World, nodes: &[Soc
     sender.done(send(there, "last")).await;
     assert_eq!(position(&reader.hears("once").await).sequence, 1);
     assert_eq!(position(&reader.hears("last").await).sequence, 2);
+}
+
+async fn nginx_says_which_node_it_was(world: &World, nodes: &[SocketAddr]) {
+    let name = async |address, path| http::get(address, path).await.header("x-footfall-node").map(str::to_owned);
+    let mut names = BTreeSet::new();
+    for node in nodes {
+        names.insert(name(*node, "/health/live").await.unwrap());
+    }
+    assert_eq!(names.len(), nodes.len(), "each has its own: {names:?}");
+    let nginx = world.cluster.nginx();
+    let mut seen = BTreeSet::new();
+    // In turn, but each of its processes has a turn of its own.
+    for _ in 0..10 * nodes.len() {
+        seen.extend(name(nginx.address(), "/page/config.json").await);
+    }
+    assert_eq!(seen, names);
+    // Its log has what was served by the time that the next request is.
+    world
+        .until("nginx's log names each node", || {
+            let log = hurt(|| Ok(std::fs::read_to_string(nginx.log())?));
+            names.iter().all(|name| log.lines().any(|line| line.contains("/page/config.json") && line.ends_with(&format!(" 200 {name}"))))
+        })
+        .await;
+    for path in ["/health/ready", "/health/live", "/metrics"] {
+        let answer = http::get(nginx.address(), path).await;
+        assert_eq!((answer.status, answer.header("x-footfall-node")), (404, None), "{path}");
+    }
 }

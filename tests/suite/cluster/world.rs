@@ -1,4 +1,4 @@
-//! Three nodes over a real Kafka and a real PostgreSQL, started once for all rows, and hands to hurt them with.
+//! Three nodes over a real Kafka, PostgreSQL and Redis, behind a real nginx, started once for all rows, and hands to hurt them with.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -64,9 +64,8 @@ impl World {
                 hurt(|| server.resume());
             }
         }
-        let [databases, brokers] =
-            [vec![&**self.cluster.postgres(), &**self.cluster.redis()], self.cluster.kafka().nodes().iter().collect()];
-        for server in databases.into_iter().chain(brokers).chain(self.cluster.nodes()) {
+        let others = [&**self.cluster.postgres(), &**self.cluster.redis()];
+        for server in others.into_iter().chain(self.cluster.kafka().nodes()).chain(self.cluster.nodes()) {
             if server.pid().is_none() || server.ended().is_some() {
                 hurt(|| server.start());
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use footfall::bus::{Audience, Bus, BusState, Consumer, Event, KafkaBus, KafkaSettings, Partition, Topic, create_topics};
+use footfall::bus::{Audience, Bus, BusState, Consumer, Event, KafkaBus, KafkaSettings, Lag, Partition, Topic, create_topics};
 use footfall::message::HumanDuration;
 use footfall::shutdown::Shutdown;
 use futures_util::future::join_all;
@@ -111,6 +111,34 @@ async fn a_thousand_in_flight_keep_their_order() {
     }
     node.until(|node| node.read.len() >= 3000).await;
     assert_eq!(node.read.iter().map(|(_, _, id)| *id).collect::<Vec<_>>(), sent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lag_is_what_was_published_and_is_not_done_with() {
+    let bus = connected(&settings().await, "node-1").await;
+    let until = async |expected: Lag| {
+        let shown = async {
+            while bus.lag() != expected {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, shown).await.unwrap_or_else(|_| panic!("{expected:?}, not {:?}", bus.lag()));
+    };
+    // Before anybody reads broadcast, nobody can be said to have read it.
+    until(Lag { events: Some(0), broadcast: None }).await;
+    let mut broadcast = bus.subscribe(Topic::Broadcast, Audience::EveryNode).await.unwrap();
+    let mut node = Node::join(&bus).await;
+    node.until(|node| node.owned.len() == 4).await;
+    until(Lag { events: Some(0), broadcast: Some(0) }).await;
+    for _ in 0..3 {
+        bus.publish(Topic::Events, record(&room(1))).await.unwrap().await.unwrap();
+        bus.publish(Topic::Broadcast, record(&room(1))).await.unwrap().await.unwrap();
+    }
+    // The thread has read them; nobody has stored them.
+    until(Lag { events: Some(3), broadcast: Some(0) }).await;
+    node.until(|node| node.read.len() == 3).await;
+    until(Lag { events: Some(0), broadcast: Some(0) }).await;
+    assert!(matches!(next(broadcast.as_mut()).await, Event::Records(_)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,7 @@ mod kafka_sizes;
 mod kafka_sweep;
 mod kafka_topics;
 mod kafka_wire;
+mod login_sessions;
 mod memory_bus;
 mod memory_registry;
 mod postgres;

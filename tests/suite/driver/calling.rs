@@ -2,15 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::client::{Client, Gone};
 use super::journal::{Journal, What};
+use super::manner::Manner;
 use crate::support::random::Random;
-
-const LEAST: Duration = Duration::from_millis(10);
 
 /// One client's way to the nodes.
 #[derive(Debug)]
@@ -21,29 +19,21 @@ pub(crate) struct Calling {
     pub(crate) token: String,
     pub(crate) journal: Journal,
     pub(crate) random: Random,
-    /// Between two attempts at most.
-    pub(crate) pause_at_most: Duration,
-    /// Between the next two, about.
-    pause: Duration,
+    pub(crate) manner: Manner,
+    /// How many connections in a row were of no use.
+    useless: u32,
 }
 
 impl Calling {
-    pub(crate) fn new(
-        nodes: Arc<[SocketAddr]>,
-        node: usize,
-        token: String,
-        journal: Journal,
-        random: Random,
-        pause_at_most: Duration,
-    ) -> Self {
-        Self { nodes, node, token, journal, random, pause_at_most, pause: LEAST }
+    pub(crate) fn new(nodes: Arc<[SocketAddr]>, node: usize, token: String, journal: Journal, random: Random, manner: Manner) -> Self {
+        Self { nodes, node, token, journal, random, manner, useless: 0 }
     }
 
     /// Tries node after node until one has said CONNECTED.
     pub(crate) async fn connect(&mut self) -> Client {
         loop {
             let node = self.node % self.nodes.len();
-            match Client::connect(self.nodes[node], &self.token).await {
+            match Client::connect(self.nodes[node], &self.token, self.manner.beats()).await {
                 Ok(client) => {
                     self.journal.write(What::Connected { node });
                     return client;
@@ -61,7 +51,7 @@ impl Calling {
 
     /// The connection did its work, so the next one need not wait long.
     pub(crate) fn served(&mut self) {
-        self.pause = LEAST;
+        self.useless = 0;
     }
 
     /// The connection is over; the next one is elsewhere, a little later, and later each time that this one was useless.
@@ -78,9 +68,7 @@ impl Calling {
 
     async fn moves_on(&mut self) {
         self.node += 1;
-        // Half of it by chance: those whom one fault put out shall not come back as one.
-        let half = u64::try_from(self.pause.as_millis()).unwrap_or(u64::MAX) / 2;
-        sleep(Duration::from_millis(half + self.random.below(half + 1))).await;
-        self.pause = (self.pause * 2).min(self.pause_at_most);
+        sleep(self.manner.pause(self.useless, &mut self.random)).await;
+        self.useless = self.useless.saturating_add(1);
     }
 }

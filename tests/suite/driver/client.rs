@@ -9,15 +9,15 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use stomp_frames::{Command, Decoder, Frame, Item, Limits, Version, encode};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Interval, interval_at, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
+use super::manner::Beats;
+
 /// Long enough for a busy machine. A node that was killed ends a socket at once, a stopped one never answers.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The beats that are asked of the broker; its own settings may make them rarer. The client promises none.
-const BEAT: Duration = Duration::from_secs(2);
 
 /// Why there is no connection (any more).
 #[derive(Debug, thiserror::Error)]
@@ -47,25 +47,27 @@ pub(crate) struct Client {
     heard: Instant,
     /// The longest time without anything; none if no beats were agreed on.
     silence: Option<Duration>,
+    /// When the next of our own beats is due.
+    beats: Option<Interval>,
 }
 
 impl Client {
-    /// A socket, and a session on it.
-    pub(crate) async fn connect(address: SocketAddr, token: &str) -> Result<Self, Gone> {
-        timeout(PATIENCE, Self::try_connect(address, token)).await.unwrap_or(Err(Gone::Silent(PATIENCE)))
+    /// A socket, and a session on it. The broker's own settings may make beats rarer than these.
+    pub(crate) async fn connect(address: SocketAddr, token: &str, beats: Beats) -> Result<Self, Gone> {
+        timeout(PATIENCE, Self::try_connect(address, token, beats)).await.unwrap_or(Err(Gone::Silent(PATIENCE)))
     }
 
-    async fn try_connect(address: SocketAddr, token: &str) -> Result<Self, Gone> {
+    async fn try_connect(address: SocketAddr, token: &str, beats: Beats) -> Result<Self, Gone> {
         let stream = TcpStream::connect(address).await.map_err(lost)?;
         stream.set_nodelay(true).map_err(lost)?;
         let request = format!("ws://{address}/ws").into_client_request().map_err(lost)?;
         let (socket, _) = client_async(request, stream).await.map_err(lost)?;
         let limits = Limits { frame: 1 << 20, ..Limits::AFTER_CONNECT };
         let (decoder, frames) = (Decoder::new(limits), VecDeque::new());
-        let mut client = Self { socket, decoder, frames, heard: Instant::now(), silence: None };
+        let mut client = Self { socket, decoder, frames, heard: Instant::now(), silence: None, beats: None };
         let connect = Frame::new(Command::Connect)
             .with_header("accept-version", "1.2")
-            .with_header("heart-beat", format!("0,{}", BEAT.as_millis()))
+            .with_header("heart-beat", format!("{},{}", beats.promised.unwrap_or_default().as_millis(), beats.asked.as_millis()))
             .with_header("Authorization", format!("Bearer {token}"));
         client.send(&[connect]).await?;
         let connected = client.receive().await?;
@@ -73,7 +75,12 @@ impl Client {
             return Err(Gone::NotConnected(Box::new(connected)));
         }
         client.decoder.set_version(Version::V1_2);
-        client.silence = beats_of(&connected).map(|beat| beat.max(BEAT) * 2 + Duration::from_secs(1));
+        let (sends, wants) = beats_of(&connected);
+        client.silence = sends.map(|beat| beat.max(beats.asked) * 2 + Duration::from_secs(1));
+        client.beats = beats.promised.zip(wants).map(|(promised, wanted)| {
+            let beat = promised.max(wanted);
+            interval_at(Instant::now() + beat, beat)
+        });
         Ok(client)
     }
 
@@ -92,9 +99,13 @@ impl Client {
             if let Some(frame) = self.frames.pop_front() {
                 return Ok(frame);
             }
-            let message = match self.silence {
-                Some(silence) => timeout_at(self.heard + silence, self.socket.next()).await.map_err(|_| Gone::Silent(silence))?,
-                None => self.socket.next().await,
+            let message = tokio::select! {
+                message = heard(&mut self.socket, self.heard, self.silence) => message?,
+                () = due(&mut self.beats) => {
+                    self.socket.feed(Message::text("\n")).await.map_err(lost)?;
+                    timeout(PATIENCE, self.socket.flush()).await.map_err(lost)?.map_err(lost)?;
+                    continue;
+                }
             };
             self.heard = Instant::now();
             match message {
@@ -119,8 +130,27 @@ impl Client {
     }
 }
 
-/// What CONNECTED says of the broker's own beats.
-fn beats_of(connected: &Frame) -> Option<Duration> {
-    let (sends, _) = connected.header("heart-beat")?.split_once(',')?;
-    Some(Duration::from_millis(sends.parse().ok()?)).filter(|beat| !beat.is_zero())
+type Heard = Option<Result<Message, tungstenite::Error>>;
+
+async fn heard(socket: &mut WebSocketStream<TcpStream>, last: Instant, silence: Option<Duration>) -> Result<Heard, Gone> {
+    match silence {
+        Some(silence) => timeout_at(last + silence, socket.next()).await.map_err(|_| Gone::Silent(silence)),
+        None => Ok(socket.next().await),
+    }
+}
+
+async fn due(beats: &mut Option<Interval>) {
+    match beats {
+        Some(beats) => {
+            beats.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// What CONNECTED says of beats: how often the broker sends its own, and how often it wants the client's.
+fn beats_of(connected: &Frame) -> (Option<Duration>, Option<Duration>) {
+    let beat = |millis: &str| Some(Duration::from_millis(millis.parse().ok()?)).filter(|beat| !beat.is_zero());
+    let both = connected.header("heart-beat").and_then(|beats| beats.split_once(','));
+    both.map_or((None, None), |(sends, wants)| (beat(sends), beat(wants)))
 }

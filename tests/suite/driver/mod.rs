@@ -4,6 +4,7 @@
 mod calling;
 mod client;
 mod journal;
+mod manner;
 mod sender;
 mod subscriber;
 
@@ -20,6 +21,7 @@ use tokio::time::{timeout, timeout_at};
 
 pub(crate) use self::calling::Calling;
 pub(crate) use self::journal::{Entry, Journal, Log, Name, What};
+pub(crate) use self::manner::Manner;
 pub(crate) use self::sender::Pace;
 use self::sender::Sender;
 use self::subscriber::Subscriber;
@@ -54,8 +56,7 @@ pub(crate) struct Crowd {
     issuer: Issuer,
     destinations: Arc<[Destination]>,
     names: Arc<[Name]>,
-    /// Between two attempts to connect at most.
-    pause_at_most: Duration,
+    manner: Manner,
     began: Instant,
     random: Random,
     stage: watch::Sender<Stage>,
@@ -85,12 +86,12 @@ pub(crate) struct Sending {
 
 impl Crowd {
     /// Nobody yet; tokens are this issuer's.
-    pub(crate) fn new(issuer: Issuer, destinations: &[Destination], random: Random, pause_at_most: Duration) -> Self {
+    pub(crate) fn new(issuer: Issuer, destinations: &[Destination], random: Random, manner: Manner) -> Self {
         Self {
             issuer,
             destinations: destinations.into(),
             names: destinations.iter().map(|destination| destination.as_str().into()).collect(),
-            pause_at_most,
+            manner,
             began: Instant::now(),
             random,
             stage: watch::Sender::new(Stage::Running),
@@ -164,7 +165,7 @@ impl Crowd {
         let journal = Journal::new(user.to_owned(), self.began);
         let user = UserName::new(user).unwrap();
         let token = self.issuer.issue(&user, &[], serde_json::Map::new(), Duration::from_hours(24), now_s).unwrap();
-        (user, Calling::new(nodes.into(), node, token, journal, self.random.split(), self.pause_at_most))
+        (user, Calling::new(nodes.into(), node, token, journal, self.random.split(), self.manner))
     }
 
     /// How often a SUBSCRIBE was answered so far.

@@ -14,7 +14,7 @@ use footfall::message::Destination;
 use tokio::time::sleep;
 
 use crate::checker::{Run, check};
-use crate::driver::{Crowd, Pace, Sending};
+use crate::driver::{Crowd, Manner, Pace, Sending};
 use crate::support::random::{Random, seed, tier};
 use node::Node;
 
@@ -39,7 +39,7 @@ async fn kills_lose_nothing_and_double_nothing() {
     node.ready().await;
     let rooms: Vec<_> = (0..ROOMS).map(|room| Destination::parse(&format!("/topic/rooms.{room}")).unwrap()).collect();
     let nodes = [node.address()];
-    let mut crowd = Crowd::new(node::issuer(), &rooms, random.split(), PAUSE_AT_MOST);
+    let mut crowd = Crowd::new(node::issuer(), &rooms, random.split(), Manner::Eager { pause_at_most: PAUSE_AT_MOST });
     crowd.subscribe(&nodes, ROOMS * READERS_A_ROOM);
     crowd.send(&nodes, Sending { senders: SENDERS, pace: Pace::Flood, gives_up_once_in: Some(40) });
 

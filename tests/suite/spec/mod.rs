@@ -17,4 +17,5 @@ mod registry;
 mod retention;
 mod rights;
 mod secrets;
+mod session_cookie;
 mod websocket;

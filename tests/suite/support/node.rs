@@ -41,6 +41,7 @@ pub(crate) const OPEN: &str = r#"
 
 pub(crate) struct TestNode {
     pub(crate) address: SocketAddr,
+    /// To end what may be ended.
     pub(crate) admissions: Admissions,
     /// If the settings have a port for metrics.
     pub(crate) metrics: Option<SocketAddr>,

@@ -31,6 +31,12 @@ impl Process {
         Self { child, address: address.expect("it says where it listens"), data }
     }
 
+    /// All files that it has written, log aside.
+    pub(crate) fn kept(&self) -> Vec<Vec<u8>> {
+        let files = std::fs::read_dir(self.data.path().join("data")).unwrap();
+        files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+    }
+
     /// Everything it has logged.
     pub(crate) fn log(&self) -> String {
         String::from_utf8(std::fs::read(self.data.path().join("log")).unwrap()).unwrap()

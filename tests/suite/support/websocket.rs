@@ -55,9 +55,16 @@ impl WebSocket {
         Self::open_on(stream, address, headers).await
     }
 
-    pub(crate) async fn open_on(mut stream: TcpStream, address: SocketAddr, headers: &str) -> Result<(Self, Answer), Answer> {
+    pub(crate) async fn open_on(stream: TcpStream, address: SocketAddr, headers: &str) -> Result<(Self, Answer), Answer> {
+        Self::open_bytes(stream, address, headers.as_bytes()).await
+    }
+
+    /// The same with header lines that need not be text.
+    pub(crate) async fn open_bytes(mut stream: TcpStream, address: SocketAddr, headers: &[u8]) -> Result<(Self, Answer), Answer> {
         stream.set_nodelay(true).unwrap();
-        stream.write_all(upgrade(address, headers).as_bytes()).await.unwrap();
+        let plain = upgrade(address, "");
+        let (request, end) = plain.split_at(plain.len() - 2);
+        stream.write_all(&[request.as_bytes(), headers, end.as_bytes()].concat()).await.unwrap();
         let (answer, rest) = soon("the answer to the upgrade", http::answer(&mut stream)).await;
         let answer = answer.unwrap();
         if answer.status == 101 { Ok((Self::with(stream, &rest), answer)) } else { Err(answer) }
