@@ -131,7 +131,6 @@ impl Node {
         let look = look(connections.clone(), readiness.clone(), &bus, edge, admissions.clone());
         let metrics_address = metrics_page.map(|page| page.serve(metrics, look, &shutdown)).transpose()?;
         let transport = Transport {
-            node: name.as_str().into(),
             server: settings.server.clone(),
             session: Arc::new(settings.session),
             outbox: OutboxSettings { limit: settings.server.max_outbox, ..OutboxSettings::default() },
@@ -145,9 +144,10 @@ impl Node {
         };
         let head_timeout = settings.server.handshake_timeout.0;
         let mut router = transport::router(Arc::new(transport));
-        if let Some(api) = Api::new(&settings.auth.service_tokens, admissions.clone(), verifier) {
+        if let Some(api) = Api::new(&settings.auth.service_tokens, admissions.clone(), verifier, shutdown.clone()) {
             router = router.merge(api::router(api));
         }
+        let router = transport::named(router, &name);
         let listener = bound.listen().map_err(no_listener)?;
         let serving = transport::serve(listener, router, settings.server.max_connections, head_timeout, shutdown.clone());
         shutdown.spawn_essential("listener", serving);
@@ -275,8 +275,16 @@ fn admission_settings(settings: &Settings, node: &str, listens: SocketAddr) -> A
         longest_token: auth.longest_token.0,
         leeway: auth.leeway.0,
         node: NodeRun { name: node.into(), started_ms },
-        address: settings.node.address.as_deref().map_or_else(|| listens.to_string().into(), Arc::from),
+        address: settings.node.address.as_deref().map_or_else(|| reached_at(listens), Arc::from),
     }
+}
+
+/// Nobody can be sent to "all addresses".
+fn reached_at(listens: SocketAddr) -> Arc<str> {
+    if listens.ip().is_unspecified() {
+        return format!("{}:{}", gethostname::gethostname().to_string_lossy(), listens.port()).into();
+    }
+    listens.to_string().into()
 }
 
 fn registry_snapshot(admissions: &Admissions) -> RegistrySnapshot {

@@ -26,6 +26,7 @@ use self::problem::{Kind, Problem};
 use self::service_token::ServiceTokens;
 use crate::admission::{Admissions, Told};
 use crate::auth::TokenVerifier;
+use crate::shutdown::Shutdown;
 
 /// At the latest after this a request is answered; what it asks of the registry and the store each ends sooner by itself.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -36,13 +37,14 @@ pub struct Api {
     service_tokens: ServiceTokens,
     admissions: Admissions,
     verifier: Arc<TokenVerifier>,
+    shutdown: Shutdown,
 }
 
 impl Api {
     /// None without a service token: nobody could use it.
-    pub fn new(service_tokens: &[SecretString], admissions: Admissions, verifier: Arc<TokenVerifier>) -> Option<Self> {
+    pub fn new(service_tokens: &[SecretString], admissions: Admissions, verifier: Arc<TokenVerifier>, shutdown: Shutdown) -> Option<Self> {
         let service_tokens = ServiceTokens::new(service_tokens)?;
-        Some(Self { service_tokens, admissions, verifier })
+        Some(Self { service_tokens, admissions, verifier, shutdown })
     }
 }
 
@@ -81,10 +83,14 @@ fn endpoints() -> Vec<(&'static str, &'static str, MethodRouter<Arc<Api>>)> {
 async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let mut response = if !api.service_tokens.admit(request.headers()) {
         Problem::new(Kind::Unauthorized, "Send one of auth.service_tokens as Authorization: Bearer …").into_response()
-    } else if let Ok(response) = timeout(ANSWER_WITHIN, next.run(request)).await {
-        response
     } else {
-        Problem::new(Kind::TooLate, "What was asked may have been done or not; ask again.").into_response()
+        // A task of its own: a backend that hangs up must not leave its order half done.
+        let order = api.shutdown.spawn("api", next.run(request));
+        match timeout(ANSWER_WITHIN, order).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_panicked)) => Problem::new(Kind::Internal, "The broker's log says more.").into_response(),
+            Err(_) => Problem::new(Kind::TooLate, "What was asked may have been done or not; ask again.").into_response(),
+        }
     };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

@@ -50,7 +50,7 @@ pub struct RegistryMetrics {
 impl RegistryMetrics {
     pub(super) fn new(all: &mut Registry) -> Self {
         let labels = AdmissionOutcome::ALL.map(|outcome| [("outcome", outcome.as_str())]);
-        let help = "CONNECTs with a good token for which the registry was asked, by outcome";
+        let help = "CONNECTs and refreshes with a good token for which the registry was asked, by outcome";
         let admissions = family(all, "footfall_registry_admissions", help, labels, Counter::default);
         let (admission_seconds, pushed_out, refills) = (latency(), Counter::default(), Counter::default());
         all.register(

@@ -39,8 +39,6 @@ const NODE: HeaderName = HeaderName::from_static("x-footfall-node");
 /// What the routes share.
 #[derive(Debug)]
 pub struct Transport {
-    /// The node's name.
-    pub node: Arc<str>,
     pub server: ServerSettings,
     pub session: Arc<SessionSettings>,
     pub outbox: OutboxSettings,
@@ -68,13 +66,17 @@ pub fn router(transport: Arc<Transport>) -> Router {
     if transport.development.is_some() {
         router = router.route("/dev/token", post(page::token));
     }
-    let node = HeaderValue::from_str(&transport.node).ok();
+    router.with_state(transport)
+}
+
+/// The same routes, each answer of which names its node. For the last step: what is refused or not there is named, too.
+pub fn named(router: Router, node: &str) -> Router {
+    let node = HeaderValue::from_str(node).ok();
     let named = move |mut response: Response| {
         if let Some(node) = &node {
             response.headers_mut().insert(NODE, node.clone());
         }
         response
     };
-    // The last, so that what is refused or not there has it, too.
-    router.with_state(transport).layer(MapResponseLayer::new(named))
+    router.layer(MapResponseLayer::new(named))
 }

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tracing::warn;
+use tracing::{debug, warn};
 
 pub use self::error::KafkaError;
 pub use self::settings::{KafkaProperty, KafkaSettings};
@@ -172,7 +172,7 @@ impl Bus for KafkaBus {
                 return Err(BusError::Closed);
             }
             groups::sweep(&self.settings, &self.node, &self.names, gone).await.map_err(|failure| {
-                warn!(failure, "groups of nodes that are gone can't be swept now");
+                debug!(failure, "groups of nodes that are gone can't be swept now");
                 BusError::Unavailable
             })
         }

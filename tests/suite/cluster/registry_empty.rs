@@ -62,6 +62,19 @@ pub(super) async fn row(world: Arc<World>) {
     row.figures.count("revoked ones let in while it was filled", 0, meanwhile.get("in").copied().unwrap_or(0));
     row.figures.count("revoked ones refused as such after that", REVOKED, after.get(Code::TokenRevoked.as_str()).copied().unwrap_or(0));
 
+    let kept = async || -> usize { redis::cmd("HLEN").arg("{footfall}:revoked").query_async(&mut connect(&world).await).await.unwrap() };
+    row.figures.at_least("revocations in Redis after that", REVOKED, kept().await);
+
+    // Just the list, which no reader of news could miss.
+    let thrown: usize = redis::cmd("DEL").arg("{footfall}:revoked").query_async(&mut connect(&world).await).await.unwrap();
+    assert_eq!(thrown, 1);
+    let began = Instant::now();
+    for node in &nodes {
+        until_in(*node, &good, FILLED_WITHIN * 5).await;
+    }
+    row.figures.time("good tokens come in again after the list was thrown away", FILLED_WITHIN, began.elapsed());
+    row.figures.at_least("revocations in Redis again", REVOKED, kept().await);
+
     let evicted = throws_away(&world, &revoked).await;
     row.figures.count("revoked ones let in while it threw away", 0, evicted);
     for node in &nodes {
@@ -70,6 +83,10 @@ pub(super) async fn row(world: Arc<World>) {
     let mut finished = row.finish().await;
     finished.figures.count("clients of the load that lost their connection", 0, finished.disconnected());
     finished.clean();
+}
+
+async fn connect(world: &World) -> redis::aio::MultiplexedConnection {
+    redis::Client::open(world.cluster.redis().url()).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
 fn user(number: usize) -> String {
@@ -83,8 +100,7 @@ async fn all_try(tokens: &[(SocketAddr, String)]) -> std::collections::BTreeMap<
 
 /// Redis is full and throws away whatever it likes; how many of those that were revoked come in.
 async fn throws_away(world: &World, tokens: &[(SocketAddr, String)]) -> usize {
-    let client = redis::Client::open(world.cluster.redis().url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = connect(world).await;
     let configure = async |connection: &mut redis::aio::MultiplexedConnection, key: &str, value: &str| {
         let () = redis::cmd("CONFIG").arg("SET").arg(key).arg(value).query_async(connection).await.unwrap();
     };

@@ -33,6 +33,8 @@ impl Place {
             }
             Self::Cluster(cluster) => vec![
                 ("FOOTFALL_URL", format!("http://{}", cluster.nginx().address())),
+                // Not through nginx, which keeps it from the world.
+                ("FOOTFALL_API", format!("http://{}/api", cluster.nodes()[0].address())),
                 ("FOOTFALL_SECRET", cluster.secret().to_owned()),
                 ("FOOTFALL_SERVICE_TOKEN", SERVICE_TOKEN.to_owned()),
                 ("KAFKA_BROKERS", cluster.kafka().bootstrap_servers()),

@@ -328,7 +328,7 @@ mod tests {
         let (_folder, nginx, ports) = nginx(1).unwrap();
         let asked = node(&ports[0]);
         nginx.start().unwrap();
-        for path in ["/", "/ws", "/api/users/alice/logout", "/healthy", "/metrics-of-mine"] {
+        for path in ["/", "/ws", "/apis", "/healthy", "/metrics-of-mine"] {
             let answer = get(&nginx, path);
             assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\r\nx-footfall-node: host-1a2b\r\n"), "{path}: {answer}");
             assert_eq!(asked.try_recv().unwrap(), format!("GET {path} HTTP/1.1"));
@@ -345,6 +345,12 @@ mod tests {
             "/health/ready",
             "/health/live",
             "//health/x",
+            "/api",
+            "/api/",
+            "/api/users/alice/logout",
+            "//api/nodes",
+            "/%61pi/nodes",
+            "/ws/../api/nodes",
         ] {
             let answer = get(&nginx, path);
             assert!(answer.starts_with("HTTP/1.1 404") && !answer.contains("x-footfall-node"), "{path}: {answer}");

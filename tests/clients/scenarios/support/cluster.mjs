@@ -6,6 +6,8 @@ import { until } from './until.mjs';
 /** nginx, the only way in. */
 export const url = demanded('FOOTFALL_URL', 'the base URL of nginx, such as http://127.0.0.1:8080').replace(/\/$/, '');
 
+const api = demanded('FOOTFALL_API', "a node's API, as backends reach it, such as http://127.0.0.1:8081/api");
+
 /** The HS256 key that the nodes check tokens with. */
 export const secret = demanded('FOOTFALL_SECRET', 'the key that tokens are signed with');
 
@@ -33,7 +35,7 @@ export async function nodes(count) {
 
 /** What a backend orders; the status of the answer. */
 export async function order(method, path) {
-  const answer = await fetch(`${url}/api${path}`, { method, headers: { Authorization: `Bearer ${serviceToken}` } });
+  const answer = await fetch(`${api}${path}`, { method, headers: { Authorization: `Bearer ${serviceToken}` } });
   await answer.arrayBuffer();
   return answer.status;
 }
