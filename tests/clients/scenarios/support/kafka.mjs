@@ -21,7 +21,8 @@ export async function poison(t, topic, destination) {
 /** Reads the dead-letter topic from its beginning; the letters, to which more are added as they come. */
 export async function deadLetters(t) {
   const letters = [];
-  const consumer = kafka.consumer({ groupId: `scenarios-${Date.now()}` });
+  // An answer that waits 5 s for something to come, as by default, would be waited for at the end too.
+  const consumer = kafka.consumer({ groupId: `scenarios-${Date.now()}`, maxWaitTimeInMs: 100 });
   await consumer.connect();
   t.after(() => consumer.disconnect());
   await consumer.subscribe({ topic: DEAD_LETTERS, fromBeginning: true });

@@ -100,7 +100,7 @@ let receipts = 0;
 async function receipt(person, act) {
   const id = `receipt-${receipts++}`;
   let answer;
-  person.client.watchForReceipt(id, ({ headers }) => (answer = headers));
+  alive(person).client.watchForReceipt(id, ({ headers }) => (answer = headers));
   act(id);
   return await until(`a RECEIPT for ${person.user}`, () => alive(person) && answer);
 }
