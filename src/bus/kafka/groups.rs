@@ -150,7 +150,7 @@ mod tests {
         let settings = KafkaSettings { prefix: "chat".to_owned(), ..KafkaSettings::default() };
         let gone: GoneFor = Arc::new(|node| match node {
             "live" => None,
-            "young" => Some(SWEEP_AFTER - Duration::from_secs(1)),
+            "young" => Some(SWEEP_AFTER.saturating_sub(Duration::from_secs(1))),
             _ => Some(SWEEP_AFTER),
         });
         let names = ["live", "young", "old", "me", "joined"].map(|node| format!("chat-broadcast-{node}"));

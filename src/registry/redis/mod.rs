@@ -53,7 +53,7 @@ impl RedisRegistry {
     }
 
     /// Only wrong settings are an error: while Redis is away the registry says so, and is there once Redis is. Its tasks end
-    /// with it, or when `shutdown` stops.
+    /// with it, or when the node drains.
     pub fn open(settings: &RedisSettings, shutdown: &Shutdown) -> Result<Self, RegistryError> {
         let unusable = |sentence: String| RegistryError::Unusable(sentence);
         if let Some((key, sentence)) = settings.wrong() {
@@ -69,7 +69,8 @@ impl RedisRegistry {
             async move {
                 tokio::select! {
                     () = task => {}
-                    () = shutdown.stopped() => {}
+                    // A drain waits for those that don't end with it, and while it lasts news may be a second late.
+                    () = shutdown.draining() => {}
                     () = closed.cancelled() => {}
                 }
             }

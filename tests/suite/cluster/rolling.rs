@@ -107,7 +107,7 @@ fn by_second(logs: &[Log], restart: &Range<Duration>) -> Vec<usize> {
     let mut seconds: Vec<usize> = DRAIN.map(|_| 0).collect();
     let last = seconds.len() - 1;
     for at in logs.iter().flat_map(|log| ends(log, restart)) {
-        seconds[usize::try_from((at - restart.start).as_secs()).map_or(last, |second| second.min(last))] += 1;
+        seconds[usize::try_from(at.saturating_sub(restart.start).as_secs()).map_or(last, |second| second.min(last))] += 1;
     }
     seconds
 }

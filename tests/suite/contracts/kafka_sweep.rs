@@ -65,7 +65,7 @@ async fn the_group_of_a_node_that_is_long_gone_goes_and_no_other() {
     // This node has lost its own lease.
     let gone: GoneFor = Arc::new(|node| match node {
         "live" => None,
-        "young" => Some(SWEEP_AFTER - Duration::from_millis(1)),
+        "young" => Some(SWEEP_AFTER.saturating_sub(Duration::from_millis(1))),
         _ => Some(SWEEP_AFTER),
     });
     let mut swept = bus.sweep(Arc::clone(&gone)).await.unwrap();
