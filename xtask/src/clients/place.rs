@@ -9,13 +9,13 @@ use crate::node::Node;
 const SERVICE_TOKEN: &str = "the-service-token-of-the-scenarios";
 
 pub(super) enum Place {
-    Node(Node),
+    Node(Box<Node>),
     Cluster(Box<Cluster>),
 }
 
 impl Place {
     pub(super) fn node(binary: &Path, settings: &Path) -> anyhow::Result<Self> {
-        Node::start(binary, settings).map(Self::Node)
+        Ok(Self::Node(Box::new(Node::start(binary, settings)?)))
     }
 
     /// As `deploy/` has it, settings included, and with an HTTP API.
