@@ -53,10 +53,11 @@ pub fn router(api: Api) -> Router {
     let inside = routes
         .fallback(async || Problem::new(Kind::NotFound, "There is nothing under this path."))
         .method_not_allowed_fallback(async || Problem::new(Kind::MethodNotAllowed, "The header Allow says what this path takes."))
-        .layer(from_fn_with_state(Arc::clone(&api), guard))
-        .with_state(api);
-    // Not nested, which would leave `/api/` to the routes outside.
-    ["/api", "/api/", "/api/{*rest}"].into_iter().fold(Router::new(), |router, path| router.route(path, any_service(inside.clone())))
+        .with_state(Arc::clone(&api));
+    // Around all routes, not around each: those say which methods they take, whoever asks. And not nested, which would leave
+    // `/api/` to the routes outside.
+    let guarded = any_service(inside).layer(from_fn_with_state(api, guard));
+    ["/api", "/api/", "/api/{*rest}"].into_iter().fold(Router::new(), |router, path| router.route(path, guarded.clone()))
 }
 
 /// Method, path below `/api`, and what does it; `docs/http-api.md` has all of them.
@@ -121,10 +122,10 @@ mod tests {
             let (title, example) = section.split_once('\n').unwrap();
             let (method, path) = title.trim_matches('`').split_once(' ').unwrap();
             // The example calls this very path: up to its first variable part at least.
-            let fixed = path.split('{').next().unwrap_or_default();
+            let fixed = path.split('{').next().unwrap_or_default().replacen("/api", "$API", 1);
             let calls = example.lines().find(|line| line.starts_with("curl "));
             let calls = calls.unwrap_or_else(|| panic!("{title} needs an example with curl"));
-            assert!(calls.contains(fixed) && (method == "GET" || calls.contains(&format!("-X {method} "))), "{title}\n{calls}");
+            assert!(calls.contains(&fixed) && (method == "GET" || calls.contains(&format!("-X {method} "))), "{title}\n{calls}");
         }
     }
 

@@ -194,7 +194,15 @@ fn times_that_are_no_whole_seconds_are_refused() {
         }
     }
     assert_eq!(code(verifier.verify(&hs256(r#"{"sub":"alice"}"#), NOW)), Some(Code::TokenInvalid), "no exp");
-    assert_eq!(code(verifier.verify(&hs256(r#"{"sub":"alice","exp":9223372036854775807}"#), NOW)), None, "2^63 - 1 is a number");
+    let for_ever = hs256(r#"{"sub":"alice","exp":9223372036854775807}"#);
+    let unrevoked = self::verifier(&AuthSettings { registry: TokenRegistry::Off, ..all_keys() });
+    assert_eq!(code(unrevoked.verify(&for_ever, NOW)), None, "2^63 - 1 is a number");
+    assert_eq!(code(verifier.verify(&for_ever, NOW)), Some(Code::TokenInvalid), "it would outlive the memory of its revocation");
+    let year = AuthSettings::default().longest_token.as_secs() + AuthSettings::default().leeway.as_secs();
+    for (lives, expected) in [(year, None), (year + 1, Some(Code::TokenInvalid))] {
+        let payload = format!(r#"{{"sub":"alice","exp":{}}}"#, NOW + lives);
+        assert_eq!(code(verifier.verify(&hs256(&payload), NOW)), expected, "{lives}");
+    }
     assert_eq!(code(verifier.verify(&hs256(r#"{"sub":"alice","exp":0}"#), NOW)), Some(Code::TokenExpired));
 }
 

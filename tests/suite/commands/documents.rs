@@ -39,6 +39,7 @@ fn the_schema_is_json_and_names_every_key() {
         "bus",
         "destinations",
         "log",
+        "metrics",
         "mode",
         "node",
         "rate_limit",

@@ -71,13 +71,14 @@ fn every_word_that_the_code_has_for_readiness_is_foreseen() {
         ("src/bus/memory/mod.rs", "NotReady(\""),
         ("src/node.rs", "Trouble::OtherLog => \""),
         ("src/node.rs", "Trouble::Contested => \""),
+        ("src/node.rs", "is_replaced() => Some(\""),
     ] {
         let code = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
         words.extend(code.split(before).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
     }
     assert!(words.len() > 5, "{words:?}");
     assert_eq!(words, READINESS.iter().map(|word| (*word).to_owned()).collect());
-    let troubles = ["starting", "draining", "log-refused", "partition-contested"];
+    let troubles = ["starting", "draining", "log-refused", "partition-contested", "node-id-taken"];
     let of_bus: BTreeSet<_> = READINESS.iter().filter(|word| !troubles.contains(word)).collect();
     assert_eq!(of_bus, BUS_STATES.iter().collect());
     assert!(!READINESS.contains(&OTHER));

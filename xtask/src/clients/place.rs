@@ -15,7 +15,7 @@ pub(super) enum Place {
 
 impl Place {
     pub(super) fn node(binary: &Path, settings: &Path) -> anyhow::Result<Self> {
-        Ok(Self::Node(Box::new(Node::start(binary, settings)?)))
+        Node::start(binary, settings).map(Box::new).map(Self::Node)
     }
 
     /// As `deploy/` has it, settings included, and with an HTTP API.

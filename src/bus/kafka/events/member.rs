@@ -38,13 +38,25 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Offsets are committed at most so often. What is not committed is read again after a crash, and known to the store.
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
 
+/// So often they are committed once more, also if nothing is new.
+const COMMIT_AGAIN_EVERY: Duration = Duration::from_secs(5);
+
 /// For the last commit before the member leaves.
 const LAST_COMMIT: Duration = Duration::from_secs(2);
 
 /// Reads until the consumer is gone. The client leaves its group when the caller drops it.
 pub(super) fn run(shared: &Arc<Shared>, client: &Client, lookup: &LookUp) {
     let now = Instant::now();
-    let mut thread = Thread { shared, client, lookup, flows: HashMap::new(), retry_at: now, commit_at: now, look_at: now };
+    let mut thread = Thread {
+        shared,
+        client,
+        lookup,
+        flows: HashMap::new(),
+        retry_at: now,
+        commit_at: now,
+        commit_again_at: now + COMMIT_AGAIN_EVERY,
+        look_at: now,
+    };
     while !shared.closing.load(Ordering::Acquire) {
         if thread.turn().is_err() {
             return;
@@ -63,6 +75,7 @@ struct Thread<'a> {
     flows: HashMap<u32, Flow>,
     retry_at: Instant,
     commit_at: Instant,
+    commit_again_at: Instant,
     look_at: Instant,
 }
 
@@ -80,6 +93,10 @@ impl Thread<'_> {
         self.lookup.ask(self.shared);
         if now >= self.retry_at {
             self.go();
+        }
+        if now >= self.commit_again_at {
+            self.shared.partitions.lock().commit_again();
+            self.commit_again_at = now + COMMIT_AGAIN_EVERY;
         }
         if now >= self.commit_at {
             self.client.context().commit(self.client);
@@ -251,12 +268,6 @@ impl Thread<'_> {
 
     /// The last commit, for which the next owner need not wait long.
     fn leave(&self) {
-        let member = self.client.context();
-        member.commit(self.client);
-        let begun = Instant::now();
-        while member.is_unanswered() && begun.elapsed() < LAST_COMMIT {
-            // Records that come now are the next owner's.
-            drop(self.client.poll(POLL));
-        }
+        self.client.context().commit_and_leave(self.client, LAST_COMMIT);
     }
 }

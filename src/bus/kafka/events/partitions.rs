@@ -48,12 +48,11 @@ pub(super) struct Question {
     assignment: u64,
 }
 
-/// What of an assignment is to be committed, or is on its way to Kafka.
+/// What of a partition is to be committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Commit {
     pub(super) number: u32,
     pub(super) next: u64,
-    assignment: u64,
 }
 
 /// So many questions are asked at a time; half as many about partitions whose leader was silent before, so that one
@@ -67,8 +66,6 @@ const TOGETHER: Duration = Duration::from_secs(1);
 pub(super) struct Partitions {
     /// Questions without an answer.
     asked: usize,
-    /// Commits without an answer, in their order.
-    on_their_way: VecDeque<Commit>,
     slots: BTreeMap<u32, Slot>,
     /// Counts assignments and starts.
     count: u64,
@@ -91,9 +88,10 @@ struct Owned {
     found: Option<Assignment>,
     search: Search,
     run: Option<Reading>,
-    /// To be committed, and what Kafka is known to have.
-    commit: Option<u64>,
-    committed: u64,
+    /// All before this is done, as the consumer says.
+    done: Option<u64>,
+    /// It was not sent to Kafka since.
+    commit_due: bool,
 }
 
 /// How often its offsets were asked for in vain, and when the next time is; none while somebody is asking.
@@ -121,7 +119,7 @@ impl Partitions {
             self.count += 1;
             let since = Instant::now();
             let search = Search { failures: 0, due: Some(since) };
-            let owned = Owned { id: self.count, since, found: None, search, run: None, commit: None, committed: 0 };
+            let owned = Owned { id: self.count, since, found: None, search, run: None, done: None, commit_due: false };
             self.slots.entry(number).or_default().owned = Some(owned);
         }
     }
@@ -162,7 +160,6 @@ impl Partitions {
     pub(super) fn found(&mut self, question: Question, assignment: Assignment) {
         self.asked -= 1;
         if let Some(owned) = self.assignment(question.number, question.assignment) {
-            owned.committed = assignment.committed.unwrap_or_default();
             owned.found = Some(assignment);
         }
     }
@@ -227,44 +224,26 @@ impl Partitions {
         let owned = self.slots.iter().filter_map(|(number, slot)| Some((*number, slot.owned.as_ref()?)));
         let done = |(number, owned): (u32, &Owned)| {
             let found = owned.found.as_ref()?;
-            let on_its_way = self.on_their_way.iter().filter(|commit| commit.assignment == owned.id).map(|commit| commit.next).max();
-            Some((number, owned.committed.max(found.log_start).max(owned.commit.max(on_its_way).unwrap_or_default())))
+            Some((number, found.log_start.max(found.committed.max(owned.done).unwrap_or_default())))
         };
         owned.map(done).collect()
     }
 
-    /// What is to be committed now. Each has to be answered, by [`Self::commit_succeeded`] or [`Self::commit_failed`].
+    /// What is to be committed now.
     pub(super) fn take_commits(&mut self) -> Vec<Commit> {
         let take = |(number, slot): (&u32, &mut Slot)| {
-            let owned = slot.owned.as_mut()?;
-            Some(Commit { number: *number, next: owned.commit.take()?, assignment: owned.id })
+            let owned = slot.owned.as_mut().filter(|owned| owned.commit_due)?;
+            owned.commit_due = false;
+            Some(Commit { number: *number, next: owned.done? })
         };
-        let commits: Vec<_> = self.slots.iter_mut().filter_map(take).collect();
-        self.on_their_way.extend(&commits);
-        commits
+        self.slots.iter_mut().filter_map(take).collect()
     }
 
-    pub(super) fn commit_succeeded(&mut self, number: u32, next: u64) {
-        if let Some(owned) = self.answered(number, next) {
-            owned.committed = owned.committed.max(next);
+    /// All that was committed is to be committed once more: nobody is told whether Kafka took it.
+    pub(super) fn commit_again(&mut self) {
+        for owned in self.slots.values_mut().filter_map(|slot| slot.owned.as_mut()) {
+            owned.commit_due = owned.done.is_some();
         }
-    }
-
-    /// It is tried again with the next one.
-    pub(super) fn commit_failed(&mut self, number: u32, next: u64) {
-        if let Some(owned) = self.answered(number, next)
-            && next > owned.committed
-        {
-            owned.commit = owned.commit.max(Some(next));
-        }
-    }
-
-    /// Whose commit it was, if its assignment still is the one: an offset of a log that has been made anew since then
-    /// means nothing in the new one.
-    fn answered(&mut self, number: u32, next: u64) -> Option<&mut Owned> {
-        let index = self.on_their_way.iter().position(|commit| (commit.number, commit.next) == (number, next))?;
-        let commit = self.on_their_way.remove(index)?;
-        self.assignment(number, commit.assignment)
     }
 
     fn assignment(&mut self, number: u32, id: u64) -> Option<&mut Owned> {
@@ -334,8 +313,9 @@ impl Partitions {
     }
 
     pub(super) fn commit(&mut self, number: u32, next: u64) {
-        if let Some(owned) = self.known(number) {
-            owned.commit = owned.commit.max(Some(next));
+        if let Some(owned) = self.known(number).filter(|owned| owned.done < Some(next)) {
+            owned.done = Some(next);
+            owned.commit_due = true;
         }
     }
 
@@ -581,17 +561,23 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_that_failed_is_tried_again_unless_a_later_one_succeeded() {
+    fn a_commit_is_taken_once_and_again_when_it_is_due_again() {
         let (mut partitions, _) = reading();
+        partitions.commit_again();
+        assert_eq!(commits(&mut partitions), [], "nothing was ever done");
         partitions.commit(0, 5);
         partitions.commit(0, 4);
         assert_eq!(commits(&mut partitions), [(0, 5)]);
+        partitions.commit(0, 5);
         assert_eq!(commits(&mut partitions), []);
-        partitions.commit_failed(0, 5);
+        partitions.commit_again();
+        assert_eq!(commits(&mut partitions), [(0, 5)]);
+        assert_eq!(commits(&mut partitions), []);
+        partitions.commit_again();
         partitions.commit(0, 6);
         assert_eq!(commits(&mut partitions), [(0, 6)]);
-        partitions.commit_succeeded(0, 6);
-        partitions.commit_failed(0, 5);
+        partitions.revoked([0]);
+        partitions.commit_again();
         assert_eq!(commits(&mut partitions), []);
     }
 
@@ -607,48 +593,24 @@ mod tests {
         assert_eq!(partitions.done(), Some(vec![(0, 5)]));
         assert_eq!(commits(&mut partitions), [(0, 5)]);
         assert_eq!(partitions.done(), Some(vec![(0, 5)]));
-        partitions.commit_succeeded(0, 5);
-        assert_eq!(partitions.done(), Some(vec![(0, 5)]));
         partitions.revoked([0]);
         assert_eq!(partitions.done(), Some(vec![]));
     }
 
-    /// The topic was made anew while the commit was on its way, and its offsets mean something else now.
+    /// The topic may have been made anew, and an offset of the one before means something else in it.
     #[test]
     fn a_commit_belongs_to_its_assignment() {
-        for answer in [Partitions::commit_failed, Partitions::commit_succeeded] {
-            let (mut partitions, _) = reading();
-            partitions.commit(0, 50);
-            assert_eq!(commits(&mut partitions), [(0, 50)]);
-            partitions.lost(0);
-            assert!(matches!(next(&mut partitions), Some(Event::Revoked(_))));
-            find(&mut partitions, 0);
-            assert!(matches!(next(&mut partitions), Some(Event::Assigned(_))));
-            answer(&mut partitions, 0, 50);
-            assert_eq!(commits(&mut partitions), []);
-            // Its own commits are tried again, also below what the other one had.
-            partitions.commit(0, 4);
-            assert_eq!(commits(&mut partitions), [(0, 4)]);
-            partitions.commit_failed(0, 4);
-            assert_eq!(commits(&mut partitions), [(0, 4)]);
-        }
-    }
-
-    #[test]
-    fn of_two_commits_of_the_same_offset_the_earlier_is_answered_first() {
         let (mut partitions, _) = reading();
-        partitions.commit(0, 5);
-        assert_eq!(commits(&mut partitions), [(0, 5)]);
+        partitions.commit(0, 50);
         partitions.lost(0);
-        drop(next(&mut partitions));
+        assert!(matches!(next(&mut partitions), Some(Event::Revoked(_))));
         find(&mut partitions, 0);
-        drop(next(&mut partitions));
-        partitions.commit(0, 5);
-        assert_eq!(commits(&mut partitions), [(0, 5)]);
-        partitions.commit_failed(0, 5);
+        assert!(matches!(next(&mut partitions), Some(Event::Assigned(_))));
+        partitions.commit_again();
         assert_eq!(commits(&mut partitions), []);
-        partitions.commit_failed(0, 5);
-        assert_eq!(commits(&mut partitions), [(0, 5)]);
+        // Its own, also below what the other one had.
+        partitions.commit(0, 4);
+        assert_eq!(commits(&mut partitions), [(0, 4)]);
     }
 
     #[test]

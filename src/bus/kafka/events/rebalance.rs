@@ -2,8 +2,8 @@
 //! where it is to be read, and a lost one is committed as far as it was done.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
@@ -28,18 +28,18 @@ pub(super) type Client = BaseConsumer<Member>;
 
 pub(super) struct Member {
     shared: Arc<Shared>,
-    /// Commits without an answer.
-    unanswered: AtomicUsize,
     /// A change in the group could not be followed, so what this member reads is not what its group thinks.
     broken: AtomicBool,
+    /// All was committed for the last time.
+    leaving: AtomicBool,
     membership: Mutex<Membership>,
 }
 
 pub(super) fn client(config: &ClientConfig, shared: &Arc<Shared>) -> Result<Client, KafkaError> {
     let member = Member {
         shared: Arc::clone(shared),
-        unanswered: AtomicUsize::new(0),
         broken: AtomicBool::new(false),
+        leaving: AtomicBool::new(false),
         membership: Mutex::new(Membership::new(Instant::now())),
     };
     let client: Client = config.create_with_context(member)?;
@@ -48,47 +48,42 @@ pub(super) fn client(config: &ClientConfig, shared: &Arc<Shared>) -> Result<Clie
 }
 
 impl Member {
-    pub(super) fn is_unanswered(&self) -> bool {
-        self.unanswered.load(Ordering::Relaxed) > 0
-    }
-
     /// It can only leave: a partition might be assigned to it that it ignores.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }
 
-    /// Commits what is due, and does not wait.
+    /// Commits what is due, and does not wait. Nor does it ever hear: librdkafka answers those that do not wait through a
+    /// function that `rdkafka` does not set. So everything is committed once more now and then, and after each rebalance, in
+    /// which what is on its way is refused.
     pub(super) fn commit(&self, client: &Client) {
-        let due = self.shared.partitions.lock().take_commits();
-        let Some(list) = self.list(&due) else { return };
-        match client.commit(&list, CommitMode::Async) {
-            Ok(()) => {
-                self.unanswered.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(failure) => self.commit_failed(&due, &sentence(&failure)),
-        }
+        self.send(client, CommitMode::Async);
     }
 
-    /// Commits what is due before it is another's, and waits for the answer, which in a rebalance is near.
+    /// Commits all that may not have arrived before it is another's, and waits for the answer, which in a rebalance is near.
     fn commit_last(&self, client: &Client) {
+        self.shared.partitions.lock().commit_again();
+        self.send(client, CommitMode::Sync);
+    }
+
+    fn send(&self, client: &Client, mode: CommitMode) {
         let due = self.shared.partitions.lock().take_commits();
         let Some(list) = self.list(&due) else { return };
-        match client.commit(&list, CommitMode::Sync) {
-            Ok(()) => {
-                let mut partitions = self.shared.partitions.lock();
-                for commit in &due {
-                    partitions.commit_succeeded(commit.number, commit.next);
-                }
-            }
-            Err(failure) => self.commit_failed(&due, &sentence(&failure)),
+        if let Err(failure) = client.commit(&list, mode) {
+            debug!(error = sentence(&failure), "offsets could not be committed, they are tried again");
         }
     }
 
-    fn commit_failed(&self, due: &[Commit], failure: &str) {
-        debug!(failure, "offsets could not be committed, they are tried again");
-        let mut partitions = self.shared.partitions.lock();
-        for commit in due {
-            partitions.commit_failed(commit.number, commit.next);
+    /// The last commit of all. It is over when the coordinator has answered the question behind it, since it takes one after
+    /// another; a commit that waits for its own answer could not be given up.
+    pub(super) fn commit_and_leave(&self, client: &Client, at_most: Duration) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.shared.partitions.lock().commit_again();
+        self.commit(client);
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(&self.shared.log.events, 0);
+        if let Err(failure) = client.committed_offsets(list, at_most) {
+            debug!(error = sentence(&failure), "the last commit may not have arrived; what it has is read again");
         }
     }
 
@@ -116,13 +111,16 @@ impl Member {
         if !numbers.is_empty() {
             info!(partitions = ?numbers, "assigned");
         }
-        self.shared.partitions.lock().assigned(numbers);
+        let mut partitions = self.shared.partitions.lock();
+        // Also if nothing came: the group has been divided anew.
+        partitions.commit_again();
+        partitions.assigned(numbers);
         Ok(())
     }
 
     fn revoke(&self, client: &Client, list: &TopicPartitionList) -> KafkaResult<()> {
         // The group may have gone on without this member; then its commits would be refused.
-        if !client.assignment_lost() {
+        if !client.assignment_lost() && !self.leaving.load(Ordering::Relaxed) {
             self.commit_last(client);
         }
         let numbers = self.numbers(list);
@@ -170,24 +168,6 @@ impl ConsumerContext for Member {
         if let Err(failure) = done {
             error!(error = sentence(&failure), "a change in the group could not be followed; the reader of events ends");
             self.broken.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        // Synchronous commits are not counted, and not told here.
-        let _before = self.unanswered.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
-        let mut partitions = self.shared.partitions.lock();
-        for element in offsets.elements() {
-            let (Ok(number), Offset::Offset(next)) = (u32::try_from(element.partition()), element.offset()) else { continue };
-            let Ok(next) = u64::try_from(next) else { continue };
-            if result.is_ok() && element.error().is_ok() {
-                partitions.commit_succeeded(number, next);
-            } else {
-                partitions.commit_failed(number, next);
-            }
-        }
-        if let Err(failure) = result {
-            warn!(error = sentence(&failure), "offsets could not be committed, they are tried again");
         }
     }
 }
