@@ -10,7 +10,9 @@ mod orders;
 mod present;
 mod refill;
 mod revoked;
+mod roles;
 mod stay;
+mod untold;
 mod upkeep;
 
 use std::num::NonZeroU32;
@@ -18,7 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 pub use orders::{OrderError, Told};
@@ -27,8 +28,8 @@ pub use stay::{Arrival, Stay};
 use self::grace::Grace;
 use self::present::Present;
 use self::revoked::Revocations;
+use self::untold::Untold;
 use self::upkeep::Departures;
-use crate::message::Revocation;
 use crate::metrics::RegistryMetrics;
 use crate::registry::{NodeRun, Registry};
 use crate::shutdown::Shutdown;
@@ -77,12 +78,10 @@ struct Inner {
     revoked: Revocations,
     grace: Grace,
     departures: Departures,
-    /// Revocations that the store has and the registry does not know yet.
-    unsaid: Mutex<Vec<Revocation>>,
+    untold: Untold,
     /// News may have been missed.
     lost: Notify,
-    /// Held by whoever asks for a token's roles and passes them on.
-    judging_roles: tokio::sync::Mutex<()>,
+    roles: roles::Wanted,
     /// The registry may lack sessions of this node.
     unkept: AtomicBool,
     /// A younger start of a node with this name is at work.
@@ -110,16 +109,15 @@ impl Admissions {
             revoked: Revocations::default(),
             grace,
             departures: Departures::default(),
-            unsaid: Mutex::default(),
+            untold: Untold::default(),
             lost: Notify::new(),
-            judging_roles: tokio::sync::Mutex::default(),
+            roles: roles::Wanted::default(),
             unkept: AtomicBool::new(false),
             replaced: AtomicBool::new(false),
             connections,
             metrics,
         };
         let admissions = Self(Arc::new(inner));
-        // Before the list: what is revoked from now on is news.
         let reader = admissions.0.registry.news();
         let loaded = match refill::refill(&admissions.0).await {
             Ok(loaded) => loaded,
@@ -130,6 +128,8 @@ impl Admissions {
         };
         shutdown.spawn_essential("news", news::follow(Arc::clone(&admissions.0), reader, shutdown.clone()));
         shutdown.spawn_essential("refill", refill::keep_filled(Arc::clone(&admissions.0), loaded, shutdown.clone()));
+        shutdown.spawn_essential("roles", roles::look_up(Arc::clone(&admissions.0), shutdown.clone()));
+        shutdown.spawn_essential("untold", untold::tell_again(Arc::clone(&admissions.0), shutdown.clone()));
         shutdown.spawn_essential("leases", upkeep::keep(Arc::clone(&admissions.0), shutdown.clone()));
         Ok(admissions)
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{Inner, revoked};
-use crate::broker::NewRoles;
 use crate::message::{Code, Revocation, TokenId};
 use crate::registry::{News, NewsEvent, NewsReader, Why};
 use crate::shutdown::Shutdown;
@@ -16,7 +15,7 @@ pub(super) async fn follow(inner: Arc<Inner>, mut reader: Box<dyn NewsReader>, s
             () = shutdown.stopped() => return,
         };
         match event {
-            Ok(NewsEvent::News(news)) => inner.hear(&news).await,
+            Ok(NewsEvent::News(news)) => inner.hear(&news),
             // Beside this, since it may have to wait for the store, and news go on.
             Ok(NewsEvent::Lost) => inner.lost.notify_one(),
             Err(error) => {
@@ -30,7 +29,7 @@ pub(super) async fn follow(inner: Arc<Inner>, mut reader: Box<dyn NewsReader>, s
 }
 
 impl Inner {
-    async fn hear(&self, news: &News) {
+    fn hear(&self, news: &News) {
         match news {
             News::TokenRevoked { token } => {
                 self.grace.forget(token);
@@ -47,7 +46,7 @@ impl Inner {
             }
             News::TokenChanged { token } => {
                 self.grace.forget(token);
-                self.look_at_roles(token).await;
+                self.roles.want(token.clone());
             }
             News::SessionEnded { session, why, .. } => {
                 let code = match why {
@@ -85,37 +84,6 @@ impl Inner {
     fn end_all_with(&self, token: &TokenId) {
         for guest in self.present.with_token(token) {
             guest.outbox.end(Code::TokenRevoked);
-        }
-    }
-
-    /// A token has other roles now; who is connected with it gets them.
-    pub(super) async fn look_at_roles(&self, token: &TokenId) {
-        if self.settings.counting != super::Counting::Registered {
-            return;
-        }
-        // One after the other, so that an answer that was given earlier is not taken for the later one.
-        let _turn = self.judging_roles.lock().await;
-        let guests = self.present.with_token(token);
-        if guests.is_empty() {
-            return;
-        }
-        match self.registry.registered(token.clone()).await {
-            Ok(Some(registered)) => {
-                for guest in guests {
-                    if guest.user == registered.user {
-                        let roles = registered.roles.clone().unwrap_or(guest.standing.roles);
-                        guest.outbox.change_roles(NewRoles { token: token.clone(), roles });
-                    } else {
-                        guest.outbox.end(Code::TokenRevoked);
-                    }
-                }
-            }
-            Ok(None) => self.end_all_with(token),
-            // Whoever may have more rights than it should is asked again, with all others.
-            Err(error) => {
-                tracing::debug!(%error, "changed roles could not be read");
-                self.lost.notify_one();
-            }
         }
     }
 }

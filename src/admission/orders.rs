@@ -4,10 +4,8 @@ use crate::message::{Revocation, TokenId, UserName};
 use crate::registry::{LiveSession, Login, LoginKey, Nodes, Registered, RegisteredToken, RegistryError};
 use crate::store::StoreError;
 
+use super::untold::Telling;
 use super::{Admissions, Counting, now_s};
-
-/// Beyond so many the store alone knows of a revocation, and nodes find it there.
-const MOST_UNSAID: usize = 10_000;
 
 /// Why an order was not carried out. What was ordered may be ordered again.
 #[derive(Debug, thiserror::Error)]
@@ -51,32 +49,28 @@ pub enum Told {
 impl Admissions {
     /// From now on the token does not count. `expires_at` is its `exp` if that is known (seconds since 1970).
     pub async fn revoke_token(&self, token: TokenId, expires_at: Option<u64>) -> Result<Told, OrderError> {
-        // No token that ends later is accepted, so a mistaken time need not be believed.
+        // Neither a time that is over nor one that no accepted token has need be believed: it would be forgotten at once, or
+        // never.
+        let expires_at = expires_at.filter(|end| *end > now_s());
         let until = expires_at.map_or(u64::MAX, |end| end.saturating_add(self.leeway_s())).min(self.latest_end());
-        let unregistered = self.0.settings.counting == Counting::Registered;
-        let told = self.revoke(Revocation::Token { token: token.clone(), until }).await?;
-        if unregistered && self.0.registry.unregister(token).await.is_err() {
-            return Ok(Told::Soon);
-        }
-        Ok(told)
+        let unregister = self.0.settings.counting == Counting::Registered;
+        let unregister = unregister.then(|| Telling::Unregister(token.clone()));
+        self.revoke(Revocation::Token { token, until }, unregister).await
     }
 
     /// None of the user's tokens counts that was issued up to this second; those issued later do.
     pub async fn log_out(&self, user: UserName) -> Result<Told, OrderError> {
-        // A token of this very second may be an old one.
-        let issued_before = now_s().saturating_add(1);
-        let told = self.revoke(Revocation::User { user: user.clone(), issued_before, until: self.latest_end() }).await?;
-        let registry = &self.0.registry;
-        let mut soon = self.0.settings.counting == Counting::Registered && registry.unregister_all_of(user.clone()).await.is_err();
-        match registry.logins_of(user).await {
-            Ok(logins) => {
-                for (login, _) in logins {
-                    soon |= registry.end_login(login).await.is_err();
-                }
-            }
-            Err(_) => soon = true,
+        if !self.0.counts() {
+            return Err(OrderError::Off);
         }
-        Ok(if soon { Told::Soon } else { told })
+        // This node's clock may be behind; the store's is everybody's.
+        let store_s = self.0.store.revocations(u64::MAX, None, 1).await?.now_ms / 1000;
+        // A token of this very second may be an old one.
+        let issued_before = now_s().max(store_s).saturating_add(1);
+        let unregister = self.0.settings.counting == Counting::Registered;
+        let unregister = unregister.then(|| Telling::UnregisterAllOf(user.clone()));
+        let others = unregister.into_iter().chain([Telling::EndLoginsOf(user.clone())]);
+        self.revoke(Revocation::User { user, issued_before, until: self.latest_end() }, others).await
     }
 
     /// From now on the token counts, with these roles instead of its own if any are given. `issued_at` is its `iat`, if
@@ -156,24 +150,14 @@ impl Admissions {
     }
 
     /// Into the store first: a registry that is filled meanwhile is filled from there.
-    async fn revoke(&self, revocation: Revocation) -> Result<Told, OrderError> {
+    async fn revoke(&self, revocation: Revocation, others: impl IntoIterator<Item = Telling>) -> Result<Told, OrderError> {
         if !self.0.counts() {
             return Err(OrderError::Off);
         }
         self.0.store.revoke(revocation.clone()).await?;
         self.0.heed(&revocation);
-        match self.0.registry.revoke(revocation.clone()).await {
-            Ok(()) => Ok(Told::Now),
-            Err(error) => {
-                tracing::warn!(%error, "a revocation is in the store and could not be told to other nodes yet");
-                let mut unsaid = self.0.unsaid.lock();
-                if unsaid.len() < MOST_UNSAID {
-                    unsaid.push(revocation);
-                }
-                drop(unsaid);
-                Ok(Told::Soon)
-            }
-        }
+        let tellings = [Telling::Revoke(revocation)].into_iter().chain(others).collect();
+        Ok(if self.0.tell(tellings).await { Told::Now } else { Told::Soon })
     }
 
     /// When the last token that anyone could have now has expired.

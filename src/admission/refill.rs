@@ -1,13 +1,12 @@
 //! Keeps what was revoked known everywhere: in this node's memory, by the store's list; and in a registry that forgot.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
 use super::{Counting, Inner, now_s};
-use crate::message::{Code, Revocation, TokenId};
+use crate::message::{Code, Revocation};
 use crate::registry::{MAX_BATCH, RegistryError};
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
@@ -16,7 +15,7 @@ use crate::store::StoreError;
 const POLL: Duration = Duration::from_secs(10);
 /// A change may become visible a little after the time it is stamped with.
 const OVERLAP_MS: u64 = 60_000;
-/// Between two tries while the registry or the store is away.
+/// Between two tries while the registry or the store is away, at first; then twice as long each time, up to [`POLL`].
 const RETRY: Duration = Duration::from_millis(250);
 
 /// Why the registry is not filled yet.
@@ -56,58 +55,48 @@ async fn list(inner: &Inner, since_ms: u64) -> Result<(Vec<Revocation>, u64), St
 
 /// Until the node stops. `loaded` is the store's time at which all of its list was loaded.
 pub(super) async fn keep_filled(inner: Arc<Inner>, mut loaded: u64, shutdown: Shutdown) {
-    let (mut wanted, mut told) = (false, false);
+    let (mut wanted, mut told, mut pause) = (false, false, RETRY);
     let mut next_poll = Instant::now() + POLL;
+    let mut next_try = Instant::now();
     loop {
-        let next_try = Instant::now() + RETRY;
         tokio::select! {
             () = inner.lost.notified() => wanted = true,
             () = sleep_until(if wanted { next_poll.min(next_try) } else { next_poll }) => {}
             () = shutdown.stopped() => return,
         }
         let work = async {
-            if wanted {
+            // However often somebody finds that it is not filled.
+            if wanted && Instant::now() >= next_try {
                 match refill(&inner).await {
-                    Ok(now_ms) => (loaded, wanted, told) = (now_ms, false, false),
-                    Err(error) if !told => {
-                        tracing::warn!(%error, "the registry can't be filled yet, so nobody is let in");
-                        told = true;
+                    Ok(now_ms) => {
+                        (loaded, wanted, told, pause) = (now_ms, false, false, RETRY);
                     }
-                    Err(_) => {}
+                    Err(error) => {
+                        if !told {
+                            tracing::warn!(%error, "the registry was not given what was revoked; as long as it lacks that, nobody is let in");
+                            told = true;
+                        }
+                        pause = (pause * 2).min(POLL);
+                    }
                 }
+                next_try = Instant::now() + pause;
             }
             // Also while it can't be filled: the list in memory must go on.
             if Instant::now() >= next_poll {
                 next_poll = Instant::now() + POLL;
                 match load(&inner, loaded.saturating_sub(OVERLAP_MS)).await {
                     Ok(now_ms) => loaded = now_ms,
-                    Err(error) => tracing::debug!(%error, "what was revoked could not be read"),
+                    Err(error) if error.is_retryable() => tracing::debug!(%error, "what was revoked could not be read"),
+                    Err(error) => tracing::error!(%error, "what was revoked can't be read"),
                 }
                 inner.revoked.prune(now_s());
+                inner.grace.prune(Instant::now().into_std());
             }
-            say(&inner).await;
         };
         tokio::select! {
             () = work => {}
             () = shutdown.stopped() => return,
         }
-    }
-}
-
-/// Gives the registry what only the store knows; what it does not take is given again with the next poll.
-async fn say(inner: &Inner) {
-    let unsaid = std::mem::take(&mut *inner.unsaid.lock());
-    let mut left = Vec::new();
-    for revocation in unsaid {
-        if left.is_empty() && inner.registry.revoke(revocation.clone()).await.is_ok() {
-            continue;
-        }
-        left.push(revocation);
-    }
-    if !left.is_empty() {
-        let mut unsaid = inner.unsaid.lock();
-        left.append(&mut unsaid);
-        *unsaid = left;
     }
 }
 
@@ -122,7 +111,6 @@ pub(super) async fn refill(inner: &Inner) -> Result<u64, RefillError> {
     for part in list.chunks(MAX_BATCH) {
         inner.registry.refill(part.to_vec()).await?;
     }
-    let forgot = filling.is_some();
     if let Some(filling) = filling {
         if !inner.registry.finish_refill(filling).await? {
             return Err(RefillError::Forgot);
@@ -130,35 +118,25 @@ pub(super) async fn refill(inner: &Inner) -> Result<u64, RefillError> {
         inner.metrics.refilled();
         tracing::info!(revocations = list.len(), "the registry was filled from the store");
     }
-    judge_present(inner, forgot).await?;
+    judge_present(inner);
     // It may lack sessions: those that came in while it was away, or all.
     inner.unkept();
     Ok(now_ms)
 }
 
-/// Ends whoever lost the right to be here while nobody could tell.
-async fn judge_present(inner: &Inner, forgot: bool) -> Result<(), RefillError> {
+/// Ends whoever lost the right to be here while nobody could tell. Which tokens are registered says nothing of those who
+/// are in: a registry that forgot has none, and what was unregistered on purpose is in the store's list.
+fn judge_present(inner: &Inner) {
     if !inner.counts() {
-        return Ok(());
+        return;
     }
-    let guests = inner.present.all();
-    for guest in &guests {
-        if inner.revoked.covers_guest(guest) {
+    for guest in inner.present.all() {
+        if inner.revoked.covers_guest(&guest) {
             guest.outbox.end(Code::TokenRevoked);
+        } else if inner.settings.counting == Counting::Registered
+            && let Some(token) = guest.standing.token
+        {
+            inner.roles.want(token);
         }
     }
-    // A registry that forgot which tokens are registered says nothing of those who are in.
-    if inner.settings.counting == Counting::Registered && !forgot {
-        let tokens: BTreeSet<TokenId> = guests.into_iter().filter_map(|guest| guest.standing.token).collect();
-        for token in tokens {
-            if inner.registry.registered(token.clone()).await?.is_none() {
-                for guest in inner.present.with_token(&token) {
-                    guest.outbox.end(Code::TokenRevoked);
-                }
-            } else {
-                inner.look_at_roles(&token).await;
-            }
-        }
-    }
-    Ok(())
 }

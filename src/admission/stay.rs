@@ -29,6 +29,14 @@ pub struct Stay {
     session: Arc<str>,
 }
 
+/// Why a token is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coming {
+    In,
+    /// The session is here already.
+    Again,
+}
+
 impl Admissions {
     /// Lets a client in, with the roles that count. Answers within the registry's own time limit. From before it asks until
     /// the [`Stay`] is dropped, whatever ends the session tells its outbox.
@@ -39,7 +47,7 @@ impl Admissions {
         self.0.present.enter(guest);
         // From here on it leaves, whatever happens.
         let stay = Stay { inner: Arc::clone(&self.0), session };
-        let user = self.0.judge(user, &stay.session).await?;
+        let user = self.0.judge(user, &stay.session, Coming::In).await?;
         Ok((Arc::new(user), stay))
     }
 }
@@ -49,11 +57,11 @@ impl Stay {
     pub async fn refresh(&self, user: User) -> Result<Arc<User>, Refusal> {
         let inner = &self.inner;
         let before = inner.present.change_token(&self.session, Standing::of(&user));
-        match inner.judge(user, &self.session).await {
+        match inner.judge(user, &self.session, Coming::Again).await {
             Ok(user) => Ok(Arc::new(user)),
             Err(refusal) => {
                 if let Some(before) = before {
-                    self.stand_again_on(before).await;
+                    self.stand_again_on(before);
                 }
                 Err(refusal)
             }
@@ -62,7 +70,7 @@ impl Stay {
 
     /// Back to the token before. What happened to it while the session was listed under another one, nobody told the
     /// session; so that is looked up once it is listed again.
-    async fn stand_again_on(&self, before: Standing) {
+    fn stand_again_on(&self, before: Standing) {
         let inner = &self.inner;
         let token = before.token.clone();
         inner.present.change_token(&self.session, before);
@@ -70,7 +78,7 @@ impl Stay {
             inner.end(&self.session, Code::TokenRevoked);
         }
         if let Some(token) = token {
-            inner.look_at_roles(&token).await;
+            inner.roles.want(token);
         }
     }
 }
@@ -86,7 +94,7 @@ impl Inner {
         }
     }
 
-    async fn judge(&self, mut user: User, session: &Arc<str>) -> Result<User, Refusal> {
+    async fn judge(&self, mut user: User, session: &Arc<str>, coming: Coming) -> Result<User, Refusal> {
         // Looked at first, since the registry may have come back with an older state.
         if self.counts() && self.revoked.covers(&user.name, user.token.as_ref(), user.issued_at) {
             return Err(Code::TokenRevoked.into());
@@ -102,7 +110,8 @@ impl Inner {
                 Counting::NotRevoked => Demand::NotRevoked,
                 Counting::Registered => Demand::Registered,
             },
-            max_sessions: self.settings.max_sessions,
+            // One that is here displaces nobody; it may have been displaced itself and not know of it yet.
+            max_sessions: self.settings.max_sessions.filter(|_| coming == Coming::In),
         };
         let asked = Instant::now();
         let answer = self.registry.admit(admission).await;
@@ -112,10 +121,9 @@ impl Inner {
                 count(AdmissionOutcome::Admitted);
                 self.metrics.pushed_out(pushed_out.len());
                 self.present.admitted(session, since_ms);
-                if let Some(roles) = registered.and_then(|registered| registered.roles) {
-                    user.roles = roles;
-                }
-                self.grace.note(&user, Instant::now());
+                let roles = registered.and_then(|registered| registered.roles);
+                self.grace.note(&user, roles.clone(), Instant::now());
+                user.roles = roles.unwrap_or(user.roles);
                 Ok(user)
             }
             Ok(Admitted::Revoked) => {
@@ -127,7 +135,7 @@ impl Inner {
                 Err(Code::TokenRevoked.into())
             }
             Err(error) => {
-                let known = self.unasked(user, session, &error);
+                let known = self.unasked(user, session, coming, &error);
                 count(match (&known, &error) {
                     (Ok(_), _) => AdmissionOutcome::AdmittedFromCache,
                     (Err(_), RegistryError::NotFilled) => AdmissionOutcome::NotFilled,
@@ -139,13 +147,24 @@ impl Inner {
     }
 
     /// The registry gave no answer.
-    fn unasked(&self, user: User, session: &str, error: &RegistryError) -> Result<User, Refusal> {
-        let known = if self.counts() { self.grace.again(&user, Instant::now()) } else { Some(user) };
+    fn unasked(&self, user: User, session: &str, coming: Coming, error: &RegistryError) -> Result<User, Refusal> {
+        if matches!(error, RegistryError::NotFilled) {
+            // It may have thrown away just this list, which no reader of news would notice.
+            self.lost.notify_one();
+        }
+        let known = match (self.settings.counting, coming) {
+            (Counting::Any, _) => Some(user),
+            // Its user is connected, and this node knows of no revocation; refusing would end a session that harms nobody.
+            (Counting::NotRevoked, Coming::Again) => Some(user),
+            _ => self.grace.again(&user, Instant::now()),
+        };
         let Some(user) = known else {
             tracing::debug!(%error, "a client was refused because the registry gave no answer");
             return Err(Code::RegistryUnavailable.into());
         };
-        self.present.admitted(session, now_ms());
+        if coming == Coming::In {
+            self.present.admitted(session, now_ms());
+        }
         self.unkept();
         Ok(user)
     }

@@ -34,8 +34,10 @@ impl Demands {
 
     pub(super) fn user(&self, claims: Map<String, Value>, now_s: u64) -> Result<User, Refusal> {
         let expires_at = time(&claims, "exp")?.ok_or_else(|| invalid("The JWT must say when it expires (exp)."))?;
+        // Who claims to come from the future is taken for as old as one that does not say: any logout covers it.
+        let issued_at = time(&claims, "iat")?.filter(|issued_at| *issued_at <= now_s.saturating_add(self.leeway_s));
+        let expires_at = self.last_second(expires_at, issued_at, now_s)?;
         let not_before = time(&claims, "nbf")?.unwrap_or(0);
-        let issued_at = time(&claims, "iat")?;
         self.check_issuer(&claims)?;
         self.check_audience(&claims)?;
         // RFC 7519 §4.1.4: "on or after which the JWT MUST NOT be accepted".
@@ -45,11 +47,6 @@ impl Demands {
         if now_s.saturating_add(self.leeway_s) < not_before {
             return Err(invalid("The JWT is not valid yet (nbf)."));
         }
-        let latest = self.longest.map_or(u64::MAX, |longest| now_s.saturating_add(longest).saturating_add(self.leeway_s));
-        if expires_at > latest {
-            // It would outlive the memory of its revocation.
-            return Err(invalid("The JWT lives longer than this broker allows (exp)."));
-        }
         let name = find(&claims, &self.user_claim).and_then(Value::as_str);
         let name = name.ok_or_else(|| invalid("The JWT names no user."))?;
         let name = UserName::new(name)
@@ -57,6 +54,16 @@ impl Demands {
         let roles = roles(find(&claims, &self.roles_claim))?;
         let token = token_id(claims.get("jti"))?;
         Ok(User { name, roles, claims: Arc::new(Value::Object(claims)), expires_at: Some(expires_at), token, issued_at })
+    }
+
+    /// When a token ends at the latest: nobody remembers its revocation for longer.
+    fn last_second(&self, expires_at: u64, issued_at: Option<u64>, now_s: u64) -> Result<u64, Refusal> {
+        let Some(longest) = self.longest else { return Ok(expires_at) };
+        match issued_at {
+            Some(issued_at) => Ok(expires_at.min(issued_at.saturating_add(longest))),
+            None if expires_at <= now_s.saturating_add(longest).saturating_add(self.leeway_s) => Ok(expires_at),
+            None => Err(invalid("The JWT lives longer than this broker allows: it needs an earlier exp, or an iat.")),
+        }
     }
 
     fn check_issuer(&self, claims: &Map<String, Value>) -> Result<(), Refusal> {

@@ -35,7 +35,8 @@ pub struct AuthSettings {
     pub max_sessions_per_user: Option<NonZeroU32>,
     /// While the registry can't be reached, a token that this node let in within this time comes in again; at most 30s.
     pub registry_grace: HumanDuration,
-    /// A token whose `exp` is further away is refused, unless `registry` is `off`: a revocation is remembered for so long.
+    /// A token counts for so long after its `iat`, whatever its `exp`, unless `registry` is `off`: a revocation is remembered
+    /// for so long, in every node's memory too. One without `iat` whose `exp` is further away is refused.
     pub longest_token: HumanDuration,
     /// Secrets with which backends may use `/api`, as `Authorization: Bearer …`; at least 32 bytes each. Without one there
     /// is no `/api`.

@@ -203,6 +203,15 @@ fn times_that_are_no_whole_seconds_are_refused() {
         let payload = format!(r#"{{"sub":"alice","exp":{}}}"#, NOW + lives);
         assert_eq!(code(verifier.verify(&hs256(&payload), NOW)), expected, "{lives}");
     }
+    let issued = verifier.verify(&hs256(&format!(r#"{{"sub":"alice","exp":9223372036854775807,"iat":{}}}"#, NOW - 7)), NOW).unwrap();
+    let longest = AuthSettings::default().longest_token.as_secs();
+    assert_eq!(
+        (issued.expires_at, issued.issued_at),
+        (Some(NOW - 7 + longest), Some(NOW - 7)),
+        "it ends with the memory of its revocation"
+    );
+    let of_the_future = verifier.verify(&hs256(&format!(r#"{{"sub":"alice","exp":{},"iat":{}}}"#, NOW + 600, NOW + 300)), NOW).unwrap();
+    assert_eq!(of_the_future.issued_at, None, "a logout must cover it");
     assert_eq!(code(verifier.verify(&hs256(r#"{"sub":"alice","exp":0}"#), NOW)), Some(Code::TokenExpired));
 }
 

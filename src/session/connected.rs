@@ -196,6 +196,7 @@ impl Connected {
             return Ok(());
         }
         let Some((errors, ack)) = self.errors(&refusal) else { return Err(Fatal { refusal, receipt: None }) };
+        effects.push(Effect::Telling(refusal.code));
         self.notices += 1;
         effects.push(Effect::Write(notice(&refusal, None, (&errors, ack), (session, self.notices), self.version)));
         Ok(())

@@ -33,6 +33,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Connection<IO> {
             return;
         }
         self.ending = Ending::Writing(close, now + CLOSE_WITHIN);
+        // Nobody polls it any more, and what it holds others may wait for.
+        self.asking = None;
         let mut waiting: Vec<_> = mem::take(&mut self.slots).into_iter().rev().collect();
         let mut last = Vec::new();
         self.outbox.take(&mut last);

@@ -238,7 +238,7 @@ async fn a_user_name_never_becomes_a_line() {
             assert_eq!(connected.header("user-name"), Some(name));
             assert_eq!(connected.header("role"), None);
             let names: Vec<_> = connected.headers.iter().map(|(name, _)| name.as_str()).collect();
-            assert_eq!(names, ["version", "heart-beat", "user-name", "server", "session"]);
+            assert_eq!(names, ["version", "heart-beat", "user-name", "server", "session", "sender-session"]);
         }
     }
 }
