@@ -42,9 +42,13 @@ async fn kept_out(node: &TestNode, token: &str) {
     client.refused(Code::TokenRevoked).await;
 }
 
-/// A token that is newer than any logout until now.
-fn newer(user: &str, jti: &str) -> String {
-    signed(&json!({ "sub": user, "jti": jti, "iat": now_s() + 5, "exp": now_s() + 3600 }))
+/// A token that is newer than any logout until now: of the next second, since a logout covers all of its own.
+async fn newer(user: &str, jti: &str) -> String {
+    let second = now_s();
+    while now_s() <= second {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    signed(&json!({ "sub": user, "jti": jti, "iat": now_s(), "exp": now_s() + 3600 }))
 }
 
 async fn register(node: &TestNode, token: &str, roles: &[&str]) {
@@ -78,7 +82,7 @@ async fn a_logout_ends_all_sockets_of_its_user_and_no_other() {
     silent.say(connect(&one, "1.2", "0,0")).await;
     silent.refused(Code::TokenRevoked).await;
     // Whoever logs in again has a newer one.
-    connected(&node, &newer("bob", "three")).await.lives().await;
+    connected(&node, &newer("bob", "three").await).await.lives().await;
     alice.lives().await;
 }
 
@@ -112,7 +116,7 @@ async fn what_was_revoked_stays_so_when_the_node_starts_again() {
     for token in [&bobs, &lost, &mistaken, &token("bob")] {
         kept_out(&node, token).await;
     }
-    connected(&node, &newer("bob", "new")).await.lives().await;
+    connected(&node, &newer("bob", "new").await).await.lives().await;
     connected(&node, &token_named("alice", "other")).await.lives().await;
 }
 
@@ -168,7 +172,7 @@ async fn where_tokens_are_registered_no_other_counts() {
     ordered(node.address, "POST", "/api/users/alice/logout", None).await;
     alice.refused(Code::TokenRevoked).await;
     kept_out(&node, &others).await;
-    let new = newer("alice", "new");
+    let new = newer("alice", "new").await;
     kept_out(&node, &new).await;
     register(&node, &new, &[]).await;
     connected(&node, &new).await.lives().await;
