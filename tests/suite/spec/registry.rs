@@ -42,9 +42,14 @@ async fn kept_out(node: &TestNode, token: &str) {
     client.refused(Code::TokenRevoked).await;
 }
 
-/// A token that is newer than any logout until now.
-fn newer(user: &str, jti: &str) -> String {
-    signed(&json!({ "sub": user, "jti": jti, "iat": now_s() + 5, "exp": now_s() + 3600 }))
+/// A token that is newer than any logout until now, as soon as there can be one.
+async fn newer(user: &str, jti: &str) -> String {
+    let second = now_s();
+    let mut pause = tokio::time::interval(Duration::from_millis(20));
+    while now_s() <= second {
+        pause.tick().await;
+    }
+    signed(&json!({ "sub": user, "jti": jti, "iat": now_s(), "exp": now_s() + 3600 }))
 }
 
 async fn register(node: &TestNode, token: &str, roles: &[&str]) {
@@ -72,13 +77,14 @@ async fn a_logout_ends_all_sockets_of_its_user_and_no_other() {
     for other in [&mut alice, &mut bobby] {
         other.lives().await;
     }
-    for old in [&one, &two, &unnamed] {
+    let from_the_future = signed(&json!({ "sub": "bob", "jti": "four", "iat": now_s() + 300, "exp": now_s() + 3600 }));
+    for old in [&one, &two, &unnamed, &from_the_future] {
         kept_out(&node, old).await;
     }
     silent.say(connect(&one, "1.2", "0,0")).await;
     silent.refused(Code::TokenRevoked).await;
     // Whoever logs in again has a newer one.
-    connected(&node, &newer("bob", "three")).await.lives().await;
+    connected(&node, &newer("bob", "three").await).await.lives().await;
     alice.lives().await;
 }
 
@@ -112,7 +118,7 @@ async fn what_was_revoked_stays_so_when_the_node_starts_again() {
     for token in [&bobs, &lost, &mistaken, &token("bob")] {
         kept_out(&node, token).await;
     }
-    connected(&node, &newer("bob", "new")).await.lives().await;
+    connected(&node, &newer("bob", "new").await).await.lives().await;
     connected(&node, &token_named("alice", "other")).await.lives().await;
 }
 
@@ -168,7 +174,7 @@ async fn where_tokens_are_registered_no_other_counts() {
     ordered(node.address, "POST", "/api/users/alice/logout", None).await;
     alice.refused(Code::TokenRevoked).await;
     kept_out(&node, &others).await;
-    let new = newer("alice", "new");
+    let new = newer("alice", "new").await;
     kept_out(&node, &new).await;
     register(&node, &new, &[]).await;
     connected(&node, &new).await.lives().await;
