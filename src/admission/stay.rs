@@ -153,9 +153,9 @@ impl Inner {
             self.lost.notify_one();
         }
         let known = match (self.settings.counting, coming) {
-            (Counting::Any, _) => Some(user),
-            // Its user is connected, and this node knows of no revocation; refusing would end a session that harms nobody.
-            (Counting::NotRevoked, Coming::Again) => Some(user),
+            // Where revocations count: its user is connected, and this node knows of none; refusing would end a session that
+            // harms nobody.
+            (Counting::Any, _) | (Counting::NotRevoked, Coming::Again) => Some(user),
             _ => self.grace.again(&user, Instant::now()),
         };
         let Some(user) = known else {

@@ -81,9 +81,7 @@ fn endpoints() -> Vec<(&'static str, &'static str, MethodRouter<Arc<Api>>)> {
 
 /// Looks at the service token before the path or the body, and sees to it that an answer comes and that nobody keeps it.
 async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let mut response = if !api.service_tokens.admit(request.headers()) {
-        Problem::new(Kind::Unauthorized, "Send one of auth.service_tokens as Authorization: Bearer …").into_response()
-    } else {
+    let mut response = if api.service_tokens.admit(request.headers()) {
         // A task of its own: a backend that hangs up must not leave its order half done.
         let order = api.shutdown.spawn("api", next.run(request));
         match timeout(ANSWER_WITHIN, order).await {
@@ -91,6 +89,8 @@ async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Res
             Ok(Err(_panicked)) => Problem::new(Kind::Internal, "The broker's log says more.").into_response(),
             Err(_) => Problem::new(Kind::TooLate, "What was asked may have been done or not; ask again.").into_response(),
         }
+    } else {
+        Problem::new(Kind::Unauthorized, "Send one of auth.service_tokens as Authorization: Bearer …").into_response()
     };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
