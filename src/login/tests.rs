@@ -239,6 +239,20 @@ async fn a_registry_that_is_silent_holds_nobody_up_and_costs_nobody_the_cookie()
     assert!(start.elapsed() < Duration::from_secs(1) && !new.public_id().is_empty());
 }
 
+#[tokio::test]
+async fn one_that_comes_back_before_it_could_begin_begins_then() {
+    let (registry, sessions) = in_memory();
+    // What is due has been looked for, so this is not begun before the next look.
+    tokio::task::yield_now().await;
+    let key = LoginKey::of(STRANGE);
+    assert!(sessions.0.held.join(key, &user("alice"), Some(super::Standing::Unbegun), Instant::now()));
+    let (claim, set) = shakes_hands(&sessions, Some(STRANGE)).await;
+    assert_eq!(set, None, "it is not replaced");
+    let membership = sessions.join(claim, &user("alice")).await.unwrap();
+    assert_eq!(*membership.public_id(), CookieValue::parse(STRANGE.as_bytes()).unwrap().public_id(&user("alice")));
+    assert!(is_there(&registry, STRANGE).await && !sessions.0.held.is_unbegun(key));
+}
+
 #[test]
 fn nothing_of_it_is_shown() {
     let claim = Claim { value: CookieValue::parse(STRANGE.as_bytes()).unwrap(), standing: super::Claimed::Known };
