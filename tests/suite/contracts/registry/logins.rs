@@ -115,5 +115,10 @@ pub(crate) async fn a_user_has_so_many_login_sessions_and_no_more(home: &impl Ho
     assert!(two.change_login(next, login(Some("alice"), "changed"), LONG).await.unwrap());
     assert_eq!(one.logins_of(user("alice")).await.unwrap().len(), most);
     assert!(is_there(0).await, "it is bob's");
+    // One that was ended makes room at once.
+    assert!(one.end_login(keys[3]).await.unwrap());
+    assert_eq!(news(&mut reader).await, News::LoginEnded { login: keys[3], user: Some(user("alice")) });
+    assert!(two.begin_login(LoginKey::of("last"), login(Some("alice"), ""), LONG).await.unwrap());
+    assert_eq!(one.logins_of(user("alice")).await.unwrap().len(), most);
     nothing_more(&one, &mut reader).await;
 }
