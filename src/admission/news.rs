@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::present::Guest;
 use super::{Inner, revoked};
 use crate::message::{Code, Revocation, TokenId};
 use crate::registry::{News, NewsEvent, NewsReader, Why};
@@ -55,8 +56,10 @@ impl Inner {
                 };
                 self.end(session, code);
             }
-            News::LoginEnded { login } => {
-                for guest in self.present.with_login(*login) {
+            News::LoginEnded { login, user } => {
+                // Another user's session may have come with this one's cookie, and does not belong to it.
+                let of_user = |guest: &Guest| user.as_ref().is_none_or(|user| guest.user == *user);
+                for guest in self.present.with_login(*login).into_iter().filter(of_user) {
                     guest.outbox.end(Code::SessionEnded);
                 }
             }

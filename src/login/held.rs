@@ -34,21 +34,37 @@ struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Due {
     pub(super) key: LoginKey,
-    /// Whose it is, if it has yet to begin.
-    pub(super) begins_for: Option<UserName>,
+    pub(super) user: UserName,
+    /// It has yet to begin.
+    pub(super) begins: bool,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Held(Mutex<HashMap<LoginKey, Entry>>);
 
 impl Held {
-    /// A session belongs to it from now on.
-    pub(super) fn join(&self, key: LoginKey, user: &UserName, standing: Standing, due: Instant) {
+    /// A session belongs to it from now on. With no `standing` the registry gave no answer, which changes nothing in what is
+    /// known here; false if that is that it is another user's.
+    pub(super) fn join(&self, key: LoginKey, user: &UserName, standing: Option<Standing>, due: Instant) -> bool {
         let mut entries = self.0.lock();
-        let entry = entries.entry(key).or_insert_with(|| Entry { sessions: 0, user: user.clone(), standing, due });
-        entry.sessions += 1;
-        entry.user = user.clone();
-        (entry.standing, entry.due) = (standing, due);
+        let new = || Entry { sessions: 0, user: user.clone(), standing: standing.unwrap_or(Standing::Kept), due };
+        let entry = entries.entry(key).or_insert_with(new);
+        if let Some(standing) = standing {
+            entry.user = user.clone();
+            (entry.standing, entry.due) = (standing, due);
+        }
+        let joins = entry.user == *user;
+        entry.sessions += usize::from(joins);
+        joins
+    }
+
+    pub(super) fn is_unbegun(&self, key: LoginKey) -> bool {
+        self.0.lock().get(&key).is_some_and(|entry| entry.standing == Standing::Unbegun)
+    }
+
+    /// Whether it has yet to begin, for this user.
+    pub(super) fn begins_for(&self, key: LoginKey, user: &UserName) -> bool {
+        self.0.lock().get(&key).is_some_and(|entry| entry.standing == Standing::Unbegun && entry.user == *user)
     }
 
     /// It goes on being kept until it is due once more, so that it lives its whole time from here.
@@ -65,7 +81,7 @@ impl Held {
     pub(super) fn due(&self, now: Instant) -> Vec<Due> {
         let entries = self.0.lock();
         let due = entries.iter().filter(|(_, entry)| entry.due <= now && entry.standing != Standing::Over);
-        due.map(|(key, entry)| Due { key: *key, begins_for: (entry.standing == Standing::Unbegun).then(|| entry.user.clone()) }).collect()
+        due.map(|(key, entry)| Due { key: *key, user: entry.user.clone(), begins: entry.standing == Standing::Unbegun }).collect()
     }
 
     /// The registry answered for one that was due. Where nobody is in it any more that was the last time.
@@ -98,8 +114,8 @@ mod tests {
     fn one_is_kept_once_more_after_its_last_session_and_no_longer() {
         let (held, key, start) = (Held::default(), LoginKey::of("a"), Instant::now());
         let later = |seconds| start + Duration::from_secs(seconds);
-        held.join(key, &user("bob"), Standing::Kept, later(10));
-        held.join(key, &user("bob"), Standing::Kept, later(12));
+        held.join(key, &user("bob"), Some(Standing::Kept), later(10));
+        held.join(key, &user("bob"), Some(Standing::Kept), later(12));
         held.leave(key);
         assert_eq!(keys(&held, later(11)), []);
         assert_eq!(keys(&held, later(12)), [key]);
@@ -115,7 +131,7 @@ mod tests {
     #[test]
     fn one_that_is_over_is_left_alone_until_it_is_left() {
         let (held, key, now) = (Held::default(), LoginKey::of("a"), Instant::now());
-        held.join(key, &user("bob"), Standing::Kept, now);
+        held.join(key, &user("bob"), Some(Standing::Kept), now);
         held.settle(key, Standing::Over, now);
         assert_eq!(keys(&held, now), []);
         held.leave(key);
@@ -123,12 +139,28 @@ mod tests {
     }
 
     #[test]
-    fn one_that_could_not_begin_begins_for_whoever_came_last() {
+    fn one_that_could_not_begin_begins_for_the_user_it_was_made_for_whoever_comes_meanwhile() {
         let (held, key, now) = (Held::default(), LoginKey::of("a"), Instant::now());
-        held.join(key, &user("bob"), Standing::Unbegun, now);
-        held.join(key, &user("alice"), Standing::Unbegun, now);
-        assert_eq!(held.due(now), [Due { key, begins_for: Some(user("alice")) }]);
+        let later = now + Duration::from_secs(9);
+        assert!(held.join(key, &user("bob"), Some(Standing::Unbegun), now));
+        assert!(held.begins_for(key, &user("bob")) && !held.begins_for(key, &user("alice")));
+        assert!(held.join(key, &user("bob"), None, later), "a reload");
+        assert!(!held.join(key, &user("alice"), None, later));
+        assert_eq!(held.due(now), [Due { key, user: user("bob"), begins: true }]);
         held.settle(key, Standing::Kept, now);
-        assert_eq!(held.due(now), [Due { key, begins_for: None }]);
+        assert!(!held.is_unbegun(key));
+        assert_eq!(held.due(now), [Due { key, user: user("bob"), begins: false }]);
+        held.leave(key);
+        held.leave(key);
+        held.settle(key, Standing::Kept, later);
+        assert!(held.0.lock().is_empty(), "who did not join does not count");
+    }
+
+    #[test]
+    fn whose_it_is_the_registry_knows_best() {
+        let (held, key, now) = (Held::default(), LoginKey::of("a"), Instant::now());
+        assert!(held.join(key, &user("bob"), None, now));
+        assert!(held.join(key, &user("alice"), Some(Standing::Kept), now));
+        assert_eq!(held.due(now), [Due { key, user: user("alice"), begins: false }]);
     }
 }

@@ -7,8 +7,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::held::{Due, Standing};
 use super::{Inner, LoginSessions};
-use crate::message::UserName;
-use crate::registry::{Login, LoginKey, RegistryError};
+use crate::registry::{LoginKey, RegistryError};
 use crate::shutdown::Shutdown;
 
 /// How many are touched at the same time.
@@ -38,7 +37,7 @@ pub(super) async fn keep(sessions: LoginSessions, shutdown: Shutdown) {
 
 /// Up to the first that gets no answer: the others would not either.
 async fn touch(inner: &Inner, due: Vec<Due>, next: Instant) -> Result<(), RegistryError> {
-    let mut touched = stream::iter(due).map(|Due { key, begins_for }| touch_one(inner, key, begins_for)).buffer_unordered(AT_ONCE);
+    let mut touched = stream::iter(due).map(|due| touch_one(inner, due)).buffer_unordered(AT_ONCE);
     while let Some(answer) = touched.next().await {
         let (key, standing) = answer?;
         inner.held.settle(key, standing, next);
@@ -46,17 +45,18 @@ async fn touch(inner: &Inner, due: Vec<Due>, next: Instant) -> Result<(), Regist
     Ok(())
 }
 
-async fn touch_one(inner: &Inner, key: LoginKey, begins_for: Option<UserName>) -> Result<(LoginKey, Standing), RegistryError> {
-    let there = match begins_for {
-        Some(user) => inner.registry.begin_login(key, Login::of_user(user), inner.ttl).await.map(|_| true)?,
-        // Not there any more: it was ended, of which its sessions are told, or the registry forgot it, which is no reason to
-        // end anybody. Nobody can tell which, so it is not begun again.
-        None => match inner.registry.touch_login(key, inner.ttl).await {
-            Ok(login) => login.is_some(),
+async fn touch_one(inner: &Inner, Due { key, user, begins }: Due) -> Result<(LoginKey, Standing), RegistryError> {
+    let there = if begins {
+        inner.begin(key, &user).await.map(|()| true)?
+    } else {
+        match inner.take_up(key, &user).await {
+            // Not there any more: it was ended, of which its sessions are told, or the registry forgot it, which is no reason to
+            // end anybody. Nobody can tell which, so it is not begun again.
+            Ok(there) => there,
             // What nobody can read nobody can keep either, and the others must not wait for it.
             Err(RegistryError::Corrupt(_)) => false,
             Err(error) => return Err(error),
-        },
+        }
     };
     Ok((key, if there { Standing::Kept } else { Standing::Over }))
 }

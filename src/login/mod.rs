@@ -25,6 +25,9 @@ use crate::shutdown::Shutdown;
 /// How long a client waits for the registry: a login session is worth less than a connection in time.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
+/// The data of one whose browser has another user now: with its next handshake that browser gets another cookie.
+const LEFT: &str = "left";
+
 /// The login sessions of a node's clients. One for all connections; cheap to clone.
 #[derive(Clone)]
 pub struct LoginSessions(Arc<Inner>);
@@ -111,53 +114,46 @@ impl LoginSessions {
     /// this very value, and CONNECT asks again. Replacing it would cost every client its login session in each outage.
     pub async fn recognize(&self, presented: Option<CookieValue>) -> Option<Claim> {
         let Some(value) = presented else { return Claim::made() };
-        // Whoever has to know asks now and then; a handshake does not wait for what is known to be silent.
-        if !self.0.registry.state().available {
-            return Some(Claim { value, standing: Claimed::Unasked });
-        }
-        match self.answer(self.0.registry.login(value.key())).await {
-            Some(Some(_)) => Some(Claim { value, standing: Claimed::Known }),
-            Some(None) => Claim::made(),
+        let key = value.key();
+        match self.answer(self.0.registry.login(key)).await {
+            Some(Some(login)) if login.data() != LEFT => Some(Claim { value, standing: Claimed::Known }),
+            // It was made while there was no answer.
+            Some(None) if self.0.held.is_unbegun(key) => Some(Claim { value, standing: Claimed::Unasked }),
+            Some(_) => Claim::made(),
             None => Some(Claim { value, standing: Claimed::Unasked }),
         }
     }
 
-    /// A CONNECT of this user was admitted. None if the login session was ended since the handshake, or never was one: the
-    /// client goes on without, and gets a new cookie with its next handshake.
+    /// A CONNECT of this user was admitted. None if the login session was ended since the handshake, or never was one, or is
+    /// another user's: the client goes on without, and gets a new cookie with its next handshake.
+    ///
+    /// So it stays the user's with whom it began, and whoever plants a cookie of their own in somebody else's browser neither
+    /// ends that one's sessions with it nor is found in that one's list.
     pub async fn join(&self, claim: Claim, user: &UserName) -> Option<Membership> {
         let Claim { value, standing } = claim;
         let key = value.key();
-        let standing = match standing {
-            // If it is there, this is the answer to a call that was thought to be lost.
-            Claimed::Made => self.answer(self.begin(key, user)).await.map_or(Standing::Unbegun, |()| Standing::Kept),
-            Claimed::Known | Claimed::Unasked => match self.answer(self.take_up(key, user)).await {
-                Some(true) | None => Standing::Kept,
-                Some(false) => return None,
-            },
+        let there = if standing == Claimed::Made || self.0.held.begins_for(key, user) {
+            self.answer(self.0.begin(key, user)).await.map(|()| true)
+        } else {
+            self.answer(self.0.take_up(key, user)).await
+        };
+        let standing = match there {
+            Some(true) => Some(Standing::Kept),
+            Some(false) => return None,
+            None => (standing == Claimed::Made).then_some(Standing::Unbegun),
         };
         // What could not begin begins as soon as it can.
-        let due = if standing == Standing::Unbegun { Instant::now() } else { self.next_touch() };
-        self.0.held.join(key, user, standing, due);
-        Some(Membership { sessions: self.clone(), key, public_id: value.public_id(user) })
+        let due = if standing == Some(Standing::Unbegun) { Instant::now() } else { self.next_touch() };
+        let joins = self.0.held.join(key, user, standing, due);
+        joins.then(|| Membership { sessions: self.clone(), key, public_id: value.public_id(user) })
     }
 
-    async fn begin(&self, key: LoginKey, user: &UserName) -> Result<(), RegistryError> {
-        self.0.registry.begin_login(key, Login::of_user(user.clone()), self.0.ttl).await.map(drop)
-    }
-
-    /// False if there is no such login session (any more).
-    async fn take_up(&self, key: LoginKey, user: &UserName) -> Result<bool, RegistryError> {
-        let registry = &self.0.registry;
-        match registry.touch_login(key, self.0.ttl).await? {
-            None => Ok(false),
-            Some(login) if login.user.as_ref() == Some(user) => Ok(true),
-            // What was kept for the user before is not for this one.
-            Some(_) => registry.change_login(key, Login::of_user(user.clone()), self.0.ttl).await,
-        }
-    }
-
-    /// None if there was no answer in time.
+    /// None if there was no answer in time. Whoever has to know asks now and then; no client waits for what is known to be
+    /// silent, or gives up the one question by which everybody learns that it is not any more.
     async fn answer<T>(&self, call: impl Future<Output = Result<T, RegistryError>>) -> Option<T> {
+        if !self.0.registry.state().available {
+            return None;
+        }
         match timeout(ANSWER_WITHIN, call).await {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(error)) => {
@@ -173,6 +169,25 @@ impl LoginSessions {
 
     fn next_touch(&self) -> Instant {
         Instant::now() + self.0.ttl / 3
+    }
+}
+
+impl Inner {
+    /// If it is there, this is the answer to a call that was thought to be lost.
+    async fn begin(&self, key: LoginKey, user: &UserName) -> Result<(), RegistryError> {
+        self.registry.begin_login(key, Login::of_user(user.clone()), self.ttl).await.map(drop)
+    }
+
+    /// False if this user has no such login session (any more).
+    async fn take_up(&self, key: LoginKey, user: &UserName) -> Result<bool, RegistryError> {
+        let Some(login) = self.registry.touch_login(key, self.ttl).await? else { return Ok(false) };
+        if login.user.as_ref() == Some(user) {
+            return Ok(true);
+        }
+        if let Ok(left) = Login::new(login.user, LEFT) {
+            self.registry.change_login(key, left, self.ttl).await?;
+        }
+        Ok(false)
     }
 }
 

@@ -111,18 +111,70 @@ async fn the_sockets_of_one_that_was_ended_don_t_bring_it_back() {
 }
 
 #[tokio::test]
-async fn another_user_takes_it_over_and_gets_another_id() {
+async fn it_stays_its_users_and_another_one_gets_a_cookie_next_time() {
     let (registry, sessions) = in_memory();
+    let keys = async |name: &str| registry.logins_of(user(name)).await.unwrap().into_iter().map(|(key, _)| key).collect::<Vec<_>>();
     let (cookie, alice) = comes(&sessions, "alice").await;
-    let kept = Login::new(Some(user("alice")), "what is kept for alice").unwrap();
-    registry.change_login(LoginKey::of(&cookie), kept.clone(), TTL).await.unwrap();
-    let again = comes_back(&sessions, &cookie, "alice").await;
-    assert_eq!(registry.login(LoginKey::of(&cookie)).await.unwrap(), Some(kept));
-    let bob = comes_back(&sessions, &cookie, "bob").await;
-    assert_ne!(bob.public_id(), again.public_id());
-    assert_eq!(alice.public_id(), again.public_id());
+    let (bobs, _) = shakes_hands(&sessions, Some(&cookie)).await;
+    let (between, _) = shakes_hands(&sessions, Some(&cookie)).await;
+    assert!(sessions.join(bobs, &user("bob")).await.is_none());
+    assert_eq!((keys("alice").await, keys("bob").await), (vec![LoginKey::of(&cookie)], vec![]));
+    // Her tab is not disturbed by it.
+    assert_eq!(sessions.join(between, &user("alice")).await.unwrap().public_id(), alice.public_id());
+
+    let (claim, set) = shakes_hands(&sessions, Some(&cookie)).await;
+    let new = set.unwrap();
+    assert_ne!(new, cookie);
+    let bob = sessions.join(claim, &user("bob")).await.unwrap();
+    assert_ne!(bob.public_id(), alice.public_id());
+    assert_eq!((keys("alice").await, keys("bob").await), (vec![LoginKey::of(&cookie)], vec![LoginKey::of(&new)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_came_unasked_with_anothers_does_not_keep_it() {
+    let (registry, sessions) = in_memory();
+    let key = LoginKey::of(STRANGE);
+    registry.begin_login(key, Login::of_user(user("mallory")), TTL).await.unwrap();
+    // As while the registry was away.
+    assert!(sessions.0.held.join(key, &user("alice"), None, Instant::now()));
+    sleep(TTL * 3).await;
+    assert!(!is_there(&registry, STRANGE).await);
     assert_eq!(registry.logins_of(user("alice")).await.unwrap(), []);
-    assert_eq!(registry.logins_of(user("bob")).await.unwrap(), [(LoginKey::of(&cookie), Login::of_user(user("bob")))]);
+}
+
+/// Until the registry, which is silent, is known to be so.
+async fn is_away(registry: &Arc<dyn Registry>) {
+    registry.login(LoginKey::of(STRANGE)).await.unwrap_err();
+    assert!(!registry.state().available);
+}
+
+#[tokio::test]
+async fn a_registry_that_is_known_to_be_silent_is_not_asked() {
+    let (registry, sessions) = silent().await;
+    is_away(&registry).await;
+    // By now somebody may ask again, and that is nobody who would give up before there is an answer.
+    sleep(Duration::from_millis(600)).await;
+    for presented in [None, Some(STRANGE)] {
+        let (claim, _) = shakes_hands(&sessions, presented).await;
+        let start = Instant::now();
+        sessions.join(claim, &user("alice")).await.unwrap();
+        assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn while_the_registry_is_silent_a_reload_changes_nothing_in_what_has_yet_to_begin() {
+    let (registry, sessions) = silent().await;
+    is_away(&registry).await;
+    let (cookie, first) = comes(&sessions, "alice").await;
+    let (claim, _) = shakes_hands(&sessions, Some(&cookie)).await;
+    let reloaded = sessions.join(claim, &user("alice")).await.unwrap();
+    drop(first);
+    let (claim, _) = shakes_hands(&sessions, Some(&cookie)).await;
+    assert!(sessions.join(claim, &user("bob")).await.is_none(), "it is alice's");
+    let due = super::held::Due { key: LoginKey::of(&cookie), user: user("alice"), begins: true };
+    assert_eq!(sessions.0.held.due(Instant::now()), [due]);
+    drop(reloaded);
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,6 +237,20 @@ async fn a_registry_that_is_silent_holds_nobody_up_and_costs_nobody_the_cookie()
     let start = Instant::now();
     let (_, new) = comes(&sessions, "alice").await;
     assert!(start.elapsed() < Duration::from_secs(1) && !new.public_id().is_empty());
+}
+
+#[tokio::test]
+async fn one_that_comes_back_before_it_could_begin_begins_then() {
+    let (registry, sessions) = in_memory();
+    // What is due has been looked for, so this is not begun before the next look.
+    tokio::task::yield_now().await;
+    let key = LoginKey::of(STRANGE);
+    assert!(sessions.0.held.join(key, &user("alice"), Some(super::Standing::Unbegun), Instant::now()));
+    let (claim, set) = shakes_hands(&sessions, Some(STRANGE)).await;
+    assert_eq!(set, None, "it is not replaced");
+    let membership = sessions.join(claim, &user("alice")).await.unwrap();
+    assert_eq!(*membership.public_id(), CookieValue::parse(STRANGE.as_bytes()).unwrap().public_id(&user("alice")));
+    assert!(is_there(&registry, STRANGE).await && !sessions.0.held.is_unbegun(key));
 }
 
 #[test]

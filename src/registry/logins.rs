@@ -65,6 +65,9 @@ pub struct TooLong;
 impl Login {
     pub const MAX_BYTES: usize = 4096;
 
+    /// So many login sessions a user has at most: whoever connects again and again without the cookie begins one each time.
+    pub const MOST_OF_USER: usize = 64;
+
     /// `data` is the caller's and not looked into.
     pub fn new(user: Option<UserName>, data: &str) -> Result<Self, TooLong> {
         if data.len() > Self::MAX_BYTES {
@@ -91,6 +94,9 @@ impl fmt::Debug for Login {
 }
 
 /// Login sessions. Each is gone `ttl` after it was last written or touched.
+///
+/// Of one user there are at most [`Login::MOST_OF_USER`]. For one that is written beyond that, the one of them that would have
+/// lapsed first goes; that is no news, and its sessions stay.
 pub trait Logins {
     /// Begins a login session. False if there is one of this name, which then stays as it is.
     fn begin_login(&self, key: LoginKey, login: Login, ttl: Duration) -> BoxFuture<'_, Result<bool, RegistryError>>;

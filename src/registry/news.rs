@@ -19,8 +19,8 @@ pub enum News {
     TokenChanged { token: TokenId },
     /// A session is to end; it may be on any node, usually `node`.
     SessionEnded { user: UserName, session: Arc<str>, node: Arc<str>, why: Why },
-    /// A login session was ended, and with it the sessions that belong to it.
-    LoginEnded { login: LoginKey },
+    /// A login session was ended, and with it the sessions that belong to it: those of its user, if it has one.
+    LoginEnded { login: LoginKey, user: Option<UserName> },
 }
 
 /// Why a session is to end.

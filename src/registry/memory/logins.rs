@@ -1,5 +1,6 @@
 //! Login sessions.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -11,16 +12,45 @@ use crate::registry::{Login, LoginKey, Logins, News, RegistryError};
 
 /// Times are milliseconds since 1970.
 #[derive(Debug, Default)]
-pub(super) struct LoginTable(Expiring<LoginKey, Login>);
+pub(super) struct LoginTable {
+    logins: Expiring<LoginKey, Login>,
+    /// May name some that are no more, or another user's.
+    of_user: Expiring<UserName, Vec<LoginKey>>,
+}
+
+impl LoginTable {
+    /// With their ends.
+    fn those_of(&self, user: &UserName, now: u64) -> Vec<(LoginKey, u64)> {
+        let keys = self.of_user.get(user, now).map_or(&[][..], |(keys, _)| keys);
+        let there = keys.iter().filter_map(|key| Some((*key, self.logins.get(key, now)?)));
+        there.filter(|(_, (login, _))| login.user.as_ref() == Some(user)).map(|(key, (_, until))| (key, until)).collect()
+    }
+
+    fn put(&mut self, key: LoginKey, login: Login, until: u64, now: u64) {
+        if let Some(user) = &login.user {
+            let mut others = self.those_of(user, now);
+            others.retain(|(other, _)| *other != key);
+            others.sort_unstable_by_key(|(_, until)| Reverse(*until));
+            let kept = others.len().min(Login::MOST_OF_USER - 1);
+            for (too_many, _) in others.drain(kept..) {
+                self.logins.remove(&too_many, now);
+            }
+            let last = others.first().map_or(until, |(_, other)| until.max(*other));
+            let keys = others.into_iter().map(|(other, _)| other).chain([key]).collect();
+            self.of_user.insert(user.clone(), keys, last, now);
+        }
+        self.logins.insert(key, login, until, now);
+    }
+}
 
 impl Step<'_> {
     fn login(&self, key: LoginKey) -> Option<Login> {
-        self.tables.logins.0.get(&key, self.now_ms).map(|(login, _)| login.clone())
+        self.tables.logins.logins.get(&key, self.now_ms).map(|(login, _)| login.clone())
     }
 
     fn put_login(self, key: LoginKey, login: Login, ttl: Duration) {
         let until = self.now_ms.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-        self.tables.logins.0.insert(key, login, until, self.now_ms);
+        self.tables.logins.put(key, login, until, self.now_ms);
     }
 }
 
@@ -61,18 +91,19 @@ impl Logins for MemoryRegistry {
 
     fn end_login(&self, key: LoginKey) -> BoxFuture<'_, Result<bool, RegistryError>> {
         self.step(|step| {
-            let ended = step.tables.logins.0.remove(&key, step.now_ms).is_some();
-            if ended {
-                step.board.tell(News::LoginEnded { login: key });
+            let ended = step.tables.logins.logins.remove(&key, step.now_ms);
+            let was_there = ended.is_some();
+            if let Some(Login { user, .. }) = ended {
+                step.board.tell(News::LoginEnded { login: key, user });
             }
-            Ok(ended)
+            Ok(was_there)
         })
     }
 
     fn logins_of(&self, user: UserName) -> BoxFuture<'_, Result<Vec<(LoginKey, Login)>, RegistryError>> {
         self.step(|step| {
-            let of_user = step.tables.logins.0.iter(step.now_ms).filter(|(_, login)| login.user.as_ref() == Some(&user));
-            let mut logins: Vec<_> = of_user.map(|(key, login)| (*key, login.clone())).collect();
+            let of_user = step.tables.logins.those_of(&user, step.now_ms);
+            let mut logins: Vec<_> = of_user.into_iter().filter_map(|(key, _)| Some((key, step.login(key)?))).collect();
             logins.sort_by_key(|(key, _)| *key);
             Ok(logins)
         })

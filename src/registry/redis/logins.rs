@@ -30,7 +30,7 @@ impl RedisRegistry {
         if let Some(user) = &login.user {
             script.key(self.keys.logins(user));
         }
-        script.arg(key.to_string()).arg(written(&login)).arg(millis(ttl)).arg(only_if);
+        script.arg(key.to_string()).arg(written(&login)).arg(millis(ttl)).arg(only_if).arg(Login::MOST_OF_USER);
         self.link.call(&script).await
     }
 }

@@ -150,7 +150,7 @@ fn news(fields: &[Vec<u8>]) -> Option<News> {
             let (session, node) = ((*fields.get("session")?).into(), (*fields.get("node")?).into());
             Some(News::SessionEnded { user: user()?, session, node, why })
         }
-        "login-ended" => Some(News::LoginEnded { login: LoginKey::parse(fields.get("login")?)? }),
+        "login-ended" => Some(News::LoginEnded { login: LoginKey::parse(fields.get("login")?)?, user: user() }),
         _ => None,
     }
 }

@@ -4,12 +4,18 @@
 
 mod settings;
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, HeaderValue, header};
 
 pub use settings::{SameSite, Secure, SessionCookieSettings};
 
 use super::origin::Origin;
 use crate::login::CookieValue;
+
+/// Browsers keep the cookie at least so long: nothing can be set while a WebSocket is open, and one that is open for longer
+/// than the login session outlives it must not cost its browser the cookie. Whether it still counts the registry knows.
+const KEPT_AT_LEAST: Duration = Duration::from_hours(30 * 24);
 
 /// Whether cookies count in this handshake: only a page that the settings name may use its visitor's, and if all pages may
 /// connect, none is named. What is no browser sends what it means to.
@@ -34,7 +40,8 @@ pub(super) fn read(headers: &HeaderMap, name: &str) -> Option<CookieValue> {
 pub(super) fn write(settings: &SessionCookieSettings, headers: &HeaderMap, value: &str) -> Option<HeaderValue> {
     let SessionCookieSettings { name, ttl, same_site, .. } = settings;
     let secure = if is_secure(settings.secure, headers) { "; Secure" } else { "" };
-    let line = format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite={}{secure}", ttl.as_secs(), same_site.as_str());
+    let max_age = ttl.0.max(KEPT_AT_LEAST).as_secs();
+    let line = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite={}{secure}", same_site.as_str());
     let mut line = HeaderValue::try_from(line).ok()?;
     // Whoever logs headers hides it.
     line.set_sensitive(true);
@@ -138,11 +145,19 @@ mod tests {
     #[test]
     fn all_flags_are_there() {
         let settings = SessionCookieSettings { name: "sid".into(), ttl: HumanDuration::from_secs(90), ..SessionCookieSettings::default() };
-        assert_eq!(written(&settings, &[]), format!("sid={VALUE}; Path=/; Max-Age=90; HttpOnly; SameSite=Lax"));
+        assert_eq!(written(&settings, &[]), format!("sid={VALUE}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax"));
         let settings = SessionCookieSettings { same_site: SameSite::None, secure: Secure::Always, ..settings };
-        assert_eq!(written(&settings, &[]), format!("sid={VALUE}; Path=/; Max-Age=90; HttpOnly; SameSite=None; Secure"));
+        assert_eq!(written(&settings, &[]), format!("sid={VALUE}; Path=/; Max-Age=2592000; HttpOnly; SameSite=None; Secure"));
         let settings = SessionCookieSettings { same_site: SameSite::Strict, secure: Secure::Never, ..settings };
-        assert_eq!(written(&settings, &[b"https"]), format!("sid={VALUE}; Path=/; Max-Age=90; HttpOnly; SameSite=Strict"));
+        assert_eq!(written(&settings, &[b"https"]), format!("sid={VALUE}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict"));
+    }
+
+    #[test]
+    fn browsers_keep_it_for_thirty_days_or_longer() {
+        for (ttl, kept) in [(60, 2_592_000), (2_592_000, 2_592_000), (2_592_001, 2_592_001)] {
+            let settings = SessionCookieSettings { ttl: HumanDuration::from_secs(ttl), ..SessionCookieSettings::default() };
+            assert!(written(&settings, &[]).contains(&format!("; Max-Age={kept};")), "{ttl}");
+        }
     }
 
     #[test]

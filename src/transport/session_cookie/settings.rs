@@ -23,7 +23,7 @@ pub struct SessionCookieSettings {
     pub enabled: bool,
     /// Its name. With `__Host-` before it no neighbouring host can set it; `secure` must then be `true`.
     pub name: String,
-    /// How long it, and the login session behind it, outlive the last handshake and the last socket; 1m to 400d.
+    /// How long the login session behind it outlives its last socket; 1m to 400d. Browsers keep the cookie for 30d at least.
     pub ttl: HumanDuration,
     /// Whether browsers send it over TLS only.
     pub secure: Secure,

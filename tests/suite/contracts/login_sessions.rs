@@ -73,8 +73,15 @@ mod real_redis {
             new = Some((value, world.sessions.join(claim, &alice).await.unwrap()));
         }
 
-        block_in_place(|| world.redis.start()).unwrap();
         let (new, membership) = new.unwrap();
+        // A reload while it is away.
+        let claim = world.shakes_hands(Some(&new)).await;
+        let reloaded = world.sessions.join(claim, &alice).await.unwrap();
+        assert_eq!(reloaded.public_id(), membership.public_id());
+        let id = Arc::clone(membership.public_id());
+        drop(membership);
+
+        block_in_place(|| world.redis.start()).unwrap();
         soon("the login session that could not begin", async {
             while !matches!(world.registry.login(LoginKey::of(&new)).await, Ok(Some(login)) if login.user.as_ref() == Some(&alice)) {
                 sleep(Duration::from_millis(50)).await;
@@ -83,7 +90,7 @@ mod real_redis {
         .await;
         let claim = world.shakes_hands(Some(&new)).await;
         assert_eq!(claim.to_set().as_deref(), Some(&*new));
-        assert_eq!(world.sessions.join(claim, &alice).await.unwrap().public_id(), membership.public_id());
+        assert_eq!(*world.sessions.join(claim, &alice).await.unwrap().public_id(), id);
         let claim = world.shakes_hands(Some(&cookie)).await;
         assert_eq!(claim.to_set().as_deref(), Some(&*cookie), "it was kept over the restart");
     }

@@ -58,7 +58,7 @@ async fn the_first_connection_belongs_to_the_cookie_that_it_gets() {
     let node = TestNode::start(&format!("{OPEN}{ALLOWED}")).await;
     let (mut first, set) = shake_hands(&node, PAGE).await;
     let cookie = value(&set);
-    assert_eq!(set, [format!("footfall_session={cookie}; path=/; max-age=1800; httponly; samesite=lax")]);
+    assert_eq!(set, [format!("footfall_session={cookie}; path=/; max-age=2592000; httponly; samesite=lax")]);
     let connected = log_in(&mut first, "alice").await;
     let mine = id(&connected);
     assert!(mine != cookie && connected.header("session") != Some(&*mine));
@@ -68,7 +68,7 @@ async fn the_first_connection_belongs_to_the_cookie_that_it_gets() {
 
     // A reload, and the other tab is still there.
     let (mut second, set) = shake_hands(&node, &format!("{PAGE}{}", bringing(cookie))).await;
-    assert_eq!(set, [format!("footfall_session={cookie}; path=/; max-age=1800; httponly; samesite=lax")]);
+    assert_eq!(set, [format!("footfall_session={cookie}; path=/; max-age=2592000; httponly; samesite=lax")]);
     let reloaded = log_in(&mut second, "alice").await;
     assert_eq!(id(&reloaded), mine);
     assert_ne!(reloaded.header("session"), connected.header("session"), "sockets have ids of their own still");
@@ -80,11 +80,11 @@ async fn the_first_connection_belongs_to_the_cookie_that_it_gets() {
 async fn flags_are_as_the_settings_and_the_way_here_say() {
     let node = TestNode::start(OPEN).await;
     let (_, set) = shake_hands(&node, "X-Forwarded-Proto: https\r\n").await;
-    assert!(set[0].ends_with("; path=/; max-age=1800; httponly; samesite=lax; secure"), "{set:?}");
+    assert!(set[0].ends_with("; path=/; max-age=2592000; httponly; samesite=lax; secure"), "{set:?}");
     let settings = "[server.session_cookie]\nname = \"sid\"\nttl = \"90s\"\nsecure = true\nsame_site = \"strict\"\n";
     let node = TestNode::start(&format!("{OPEN}{settings}")).await;
     let (_, set) = shake_hands(&node, "").await;
-    assert!(set[0].starts_with("sid=") && set[0].ends_with("; path=/; max-age=90; httponly; samesite=strict; secure"), "{set:?}");
+    assert!(set[0].starts_with("sid=") && set[0].ends_with("; path=/; max-age=2592000; httponly; samesite=strict; secure"), "{set:?}");
     let off = TestNode::start(&format!("{OPEN}[server.session_cookie]\nenabled = false\n")).await;
     let (mut client, set) = shake_hands(&off, "").await;
     let connected = log_in(&mut client, "alice").await;
@@ -102,12 +102,56 @@ async fn two_tabs_have_one_id_and_two_users_two() {
     let (mut elsewhere, set) = shake_hands(&node, "").await;
     assert_ne!(value(&set), cookie);
     assert_ne!(id(&log_in(&mut elsewhere, "alice").await), alice);
+}
 
-    let (_bob, bobs) = id_with(&node, cookie, "bob").await;
-    assert_ne!(bobs, alice);
-    let logins = async |name: &str| node.admissions.logins_of(UserName::new(name).unwrap()).await.unwrap();
-    assert_eq!(logins("bob").await.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [LoginKey::of(cookie)]);
-    assert!(logins("alice").await.iter().all(|(key, _)| *key != LoginKey::of(cookie)), "it is bob's now");
+async fn logins(node: &TestNode, name: &str) -> Vec<LoginKey> {
+    let logins = node.admissions.logins_of(UserName::new(name).unwrap()).await.unwrap();
+    logins.into_iter().map(|(key, _)| key).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_user_of_a_browser_gets_a_cookie_with_the_next_handshake() {
+    let node = TestNode::start(OPEN).await;
+    let (mut tab, set) = shake_hands(&node, "").await;
+    let cookie = value(&set);
+    let alice = id(&log_in(&mut tab, "alice").await);
+    let (mut first, _) = shake_hands(&node, &bringing(cookie)).await;
+    let connected = log_in(&mut first, "bob").await;
+    assert_eq!(connected.header("sender-session"), connected.header("session"), "it is alice's");
+    assert_eq!(logins(&node, "bob").await, []);
+
+    let (mut second, set) = shake_hands(&node, &bringing(cookie)).await;
+    let bobs = value(&set);
+    assert_ne!(bobs, cookie);
+    let bob = id(&log_in(&mut second, "bob").await);
+    let (_reloaded, same) = id_with(&node, bobs, "bob").await;
+    assert!(same == bob && bob != alice);
+    assert_eq!(logins(&node, "bob").await, [LoginKey::of(bobs)]);
+
+    // Alice's tab is still there, and what ends it ends nobody else.
+    assert_eq!(logins(&node, "alice").await, [LoginKey::of(cookie)]);
+    assert!(node.admissions.end_login(LoginKey::of(cookie)).await.unwrap());
+    tab.refused(Code::SessionEnded).await;
+    first.lives().await;
+    second.lives().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cookie_that_somebody_planted_ties_nobody_to_them() {
+    let node = TestNode::start(OPEN).await;
+    let (mut mallory, set) = shake_hands(&node, "").await;
+    let planted = value(&set);
+    log_in(&mut mallory, "mallory").await;
+    let (mut alice, _) = shake_hands(&node, &bringing(planted)).await;
+    let connected = log_in(&mut alice, "alice").await;
+    assert_eq!(connected.header("sender-session"), connected.header("session"));
+    assert_eq!(logins(&node, "alice").await, []);
+    assert_eq!(logins(&node, "mallory").await, [LoginKey::of(planted)]);
+    for key in logins(&node, "mallory").await {
+        assert!(node.admissions.end_login(key).await.unwrap());
+    }
+    mallory.refused(Code::SessionEnded).await;
+    alice.lives().await;
 }
 
 /// Header lines that bring no cookie of ours.

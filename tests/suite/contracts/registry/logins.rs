@@ -47,7 +47,7 @@ pub(crate) async fn a_login_session_that_ended_does_not_come_back(home: &impl Ho
     assert_eq!(one.touch_login(key, LONG).await.unwrap(), None);
     assert_eq!(one.login(key).await.unwrap(), None);
     assert_eq!(one.logins_of(user("alice")).await.unwrap(), []);
-    assert_eq!(news(&mut reader).await, News::LoginEnded { login: key });
+    assert_eq!(news(&mut reader).await, News::LoginEnded { login: key, user: Some(user("alice")) });
     nothing_more(&one, &mut reader).await;
 }
 
@@ -73,4 +73,52 @@ pub(crate) async fn login_sessions_are_listed_by_user(home: &impl Home) {
     home.pass(SHORT).await;
     assert_eq!(registry.logins_of(user("alice")).await.unwrap(), listed(&[(0, "1")]));
     assert_eq!(registry.logins_of(user("nobody")).await.unwrap(), []);
+}
+
+pub(crate) async fn a_user_has_so_many_login_sessions_and_no_more(home: &impl Home) {
+    let (one, two) = (home.open().await, home.open().await);
+    let mut reader = reader(&one).await;
+    let keys: Vec<_> = (0..Login::MOST_OF_USER + 3).map(|number| LoginKey::of(&number.to_string())).collect();
+    let is_there = async |index: usize| one.login(keys[index]).await.unwrap().is_some();
+    let most = Login::MOST_OF_USER;
+    for key in &keys[..most - 1] {
+        assert!(one.begin_login(*key, login(Some("alice"), ""), LONG).await.unwrap());
+    }
+    // One that became another user's, one that was ended and one that lapsed take nobody's place.
+    one.change_login(keys[0], login(Some("bob"), ""), LONG).await.unwrap();
+    one.end_login(keys[1]).await.unwrap();
+    assert_eq!(news(&mut reader).await, News::LoginEnded { login: keys[1], user: Some(user("alice")) });
+    two.touch_login(keys[2], SHORT / 2).await.unwrap();
+    home.pass(SHORT).await;
+    two.touch_login(keys[3], LONG * 2).await.unwrap();
+    for key in &keys[most - 1..] {
+        assert!(two.begin_login(*key, login(Some("alice"), ""), LONG * 2).await.unwrap());
+    }
+    assert_eq!(one.logins_of(user("alice")).await.unwrap().len(), most);
+    assert_eq!(one.logins_of(user("bob")).await.unwrap().len(), 1);
+    for (index, expected) in [(0, true), (3, true), (4, true), (most + 2, true)] {
+        assert_eq!(is_there(index).await, expected, "{index}");
+    }
+
+    // From now on whoever would lapse first makes room, but not the one that begins, and not whoever came back.
+    let late = LoginKey::of("late");
+    assert!(two.begin_login(late, login(Some("alice"), ""), LONG / 2).await.unwrap());
+    assert!(one.login(late).await.unwrap().is_some());
+    assert!(!two.begin_login(late, login(Some("alice"), "again"), LONG).await.unwrap());
+    assert_eq!(one.logins_of(user("alice")).await.unwrap().len(), most);
+    let next = LoginKey::of("next");
+    assert!(two.begin_login(next, login(Some("alice"), ""), LONG).await.unwrap());
+    assert_eq!(one.login(late).await.unwrap(), None);
+    let left = one.logins_of(user("alice")).await.unwrap();
+    assert!(left.len() == most && left.iter().any(|(key, _)| *key == keys[3]));
+    // One that is written anew is no further one.
+    assert!(two.change_login(next, login(Some("alice"), "changed"), LONG).await.unwrap());
+    assert_eq!(one.logins_of(user("alice")).await.unwrap().len(), most);
+    assert!(is_there(0).await, "it is bob's");
+    // One that was ended makes room at once.
+    assert!(one.end_login(keys[3]).await.unwrap());
+    assert_eq!(news(&mut reader).await, News::LoginEnded { login: keys[3], user: Some(user("alice")) });
+    assert!(two.begin_login(LoginKey::of("last"), login(Some("alice"), ""), LONG).await.unwrap());
+    assert_eq!(one.logins_of(user("alice")).await.unwrap().len(), most);
+    nothing_more(&one, &mut reader).await;
 }

@@ -75,6 +75,7 @@ macro_rules! registry_contract {
             a_login_session_slides
             a_login_session_that_ended_does_not_come_back
             login_sessions_are_listed_by_user
+            a_user_has_so_many_login_sessions_and_no_more
             a_reader_begins_lost_and_then_misses_nothing
             every_reader_is_told_in_the_order_of_the_changes
             a_reader_that_was_away_too_long_is_lost_and_goes_on
