@@ -152,14 +152,17 @@ async fn is_away(registry: &Arc<dyn Registry>) {
 async fn a_registry_that_is_known_to_be_silent_is_not_asked() {
     let (registry, sessions) = silent().await;
     is_away(&registry).await;
-    // By now somebody may ask again, and that is nobody who would give up before there is an answer.
-    sleep(Duration::from_millis(600)).await;
+    // Until one caller may ask again, also if another one failed half a second after this.
+    sleep(Duration::from_millis(1500)).await;
     for presented in [None, Some(STRANGE)] {
         let (claim, _) = shakes_hands(&sessions, presented).await;
         let start = Instant::now();
         sessions.join(claim, &user("alice")).await.unwrap();
         assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
     }
+    let start = Instant::now();
+    registry.login(LoginKey::of(STRANGE)).await.unwrap_err();
+    assert!(start.elapsed() > Duration::from_millis(300), "the question is left to who waits for the answer: {:?}", start.elapsed());
 }
 
 #[tokio::test]
