@@ -27,7 +27,7 @@ impl CookieValue {
         Ok(Self(bytes))
     }
 
-    /// None for everything that [`Self::reveal`] never gives.
+    /// None for everything that `reveal` never gives.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let digit = |byte: u8| match byte {
             b'0'..=b'9' => Some(byte - b'0'),

@@ -3,7 +3,7 @@
 //! A suite is run by `npm test` (`node --test`), with a node of its own, whose settings are the suite's `footfall.toml` or
 //! else the one that suites share: `FOOTFALL_URL` is its base URL, `FOOTFALL_DATA`
 //! the folder it runs in, `FOOTFALL_BIN` the binary for suites that start more nodes, `CHROMIUM` a browser. The suite
-//! [`ON_CLUSTER`] has a whole cluster instead; its README says what it is told of that.
+//! `ON_CLUSTER` has a whole cluster instead; its README says what it is told of that.
 
 mod place;
 
