@@ -89,8 +89,8 @@ pub(super) fn build(options: &Options) -> anyhow::Result<Cluster> {
     let nodes = nodes.collect::<anyhow::Result<Vec<_>>>()?;
     // Both take seconds of another program's time.
     let (kafka, postgres) = std::thread::scope(|scope| {
-        let kafka = scope.spawn(|| kafka(&folder, broker, broker_ports));
-        let postgres = postgres(&folder.join("postgres"), database, database_ports, options.waits_for_disk);
+        let kafka = scope.spawn(|| kafka(&folder, broker, broker_ports, options.measured));
+        let postgres = postgres(&folder.join("postgres"), database, database_ports, options.measured);
         (kafka.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the thread that made Kafka panicked"))), postgres)
     });
     Ok(Cluster {
@@ -156,9 +156,9 @@ fn places(plan: &Plan, published: Published) -> anyhow::Result<Places> {
     Ok(Places { addresses, ports, metrics })
 }
 
-fn kafka(folder: &Path, broker: &Broker, ports: Vec<Port>) -> anyhow::Result<Kafka> {
+fn kafka(folder: &Path, broker: &Broker, ports: Vec<Port>, measured: bool) -> anyhow::Result<Kafka> {
     let properties: Vec<(&str, &str)> = broker.properties.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    Kafka::new(folder, ports, &properties)
+    if measured { Kafka::measured(folder, ports, &properties) } else { Kafka::new(folder, ports, &properties) }
 }
 
 fn postgres(folder: &Path, database: &Database, ports: Vec<Port>, fsync: bool) -> anyhow::Result<Postgres> {

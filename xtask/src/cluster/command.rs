@@ -39,7 +39,7 @@ fn all(nodes: Option<usize>, settings: Option<PathBuf>, release: bool) -> anyhow
     let mut options = Options::new(binary);
     options.nodes = nodes;
     options.settings = settings.map(fs::canonicalize).transpose().context("the settings")?;
-    options.waits_for_disk = release;
+    options.measured = release;
     options.variables = variables()?.into_iter().collect();
     let made_up = PASSWORDS.map(|name| options.variables.get(name).is_none_or(String::is_empty));
     options.folder = Some(folder.path().to_owned());

@@ -24,8 +24,9 @@ pub struct Options {
     /// An empty folder where everything runs; it stays. Without it a temporary folder, which goes with the cluster.
     pub folder: Option<PathBuf>,
     pub ports: Published,
-    /// Whether PostgreSQL waits for the disk at each commit. Without it no commit outlives the machine, and tests are faster.
-    pub waits_for_disk: bool,
+    /// Whether somebody measures times: PostgreSQL waits for the disk at each commit, and Kafka has a Java machine that
+    /// compiles well. Without it no commit outlives this machine, and tests start and run sooner.
+    pub measured: bool,
 }
 
 /// Which ports of this machine a published port gets.

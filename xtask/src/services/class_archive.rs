@@ -51,7 +51,7 @@ fn made(jars: &Jars, folder: &Path) -> anyhow::Result<PathBuf> {
 fn make(jars: &Jars, to: &Path) -> anyhow::Result<()> {
     let folder = scratch()?;
     let making = Jars { archive: Archive::Make(to.to_owned()), ..jars.clone() };
-    let kafka = Kafka::with(folder.path(), vec![Port::free()?], &[], making)?;
+    let kafka = Kafka::small(folder.path(), vec![Port::free()?], &[], making)?;
     kafka.start()?;
     // So that what topics and groups need is in it too.
     kafka.topics(&["--create", "--topic", "classes"])?;

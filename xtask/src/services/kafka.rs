@@ -19,7 +19,10 @@ const QUIET: [&str; 2] =
     ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info"];
 /// Tools log without end otherwise.
 const SILENT: &str = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error";
-const MACHINE: [&str; 4] = ["-Xms32m", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+/// Starts soon and needs little; its code is never compiled well.
+const SMALL: [&str; 4] = ["-Xms32m", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+/// Kafka's own defaults, about: for whoever measures what stands on it.
+const FULL: [&str; 4] = ["-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"];
 
 /// A Java program on a busy machine.
 const TOOL: Duration = Duration::from_mins(2);
@@ -41,10 +44,20 @@ impl Kafka {
     /// A node for each port, with fresh storage. `properties` are for all nodes, over defaults made for tests: replication
     /// as the number of nodes allows, no delay before a group's first balance, little memory.
     pub fn new(folder: &Path, ports: Vec<Port>, properties: &[(&str, &str)]) -> anyhow::Result<Self> {
-        Self::with(folder, ports, properties, jars::kafka()?)
+        Self::with(folder, ports, properties, jars::kafka()?, &SMALL)
     }
 
-    pub(super) fn with(folder: &Path, ports: Vec<Port>, properties: &[(&str, &str)], jars: Jars) -> anyhow::Result<Self> {
+    /// The same with a Java machine as in production.
+    pub fn measured(folder: &Path, ports: Vec<Port>, properties: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::with(folder, ports, properties, jars::kafka()?, &FULL)
+    }
+
+    /// For once, to see what it loads.
+    pub(super) fn small(folder: &Path, ports: Vec<Port>, properties: &[(&str, &str)], jars: Jars) -> anyhow::Result<Self> {
+        Self::with(folder, ports, properties, jars, &SMALL)
+    }
+
+    fn with(folder: &Path, ports: Vec<Port>, properties: &[(&str, &str)], jars: Jars, machine: &[&str]) -> anyhow::Result<Self> {
         ensure!(!ports.is_empty(), "a Kafka cluster has at least one node");
         let controllers = ports.iter().map(|_| Port::free()).collect::<anyhow::Result<Vec<_>>>()?;
         let quorum = Quorum::new(&controllers);
@@ -54,7 +67,7 @@ impl Kafka {
             fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
             let member = Member { id, broker: port.address(), controller: controller.address() };
             fs::write(folder.join("server.properties"), quorum.properties(&member, properties))?;
-            nodes.push(node(id, folder, port, &jars));
+            nodes.push(node(id, folder, port, &jars, machine));
         }
         let format = ["kafka.tools.StorageTool", "format", "-c", "server.properties", "-t", &quorum.cluster];
         let formats = each(&nodes, |node| {
@@ -114,8 +127,8 @@ impl Kafka {
     }
 }
 
-fn node(id: usize, folder: PathBuf, port: Port, jars: &Jars) -> Server {
-    let options = MACHINE.into_iter().chain(QUIET).map(str::to_owned);
+fn node(id: usize, folder: PathBuf, port: Port, jars: &Jars, machine: &[&str]) -> Server {
+    let options = machine.iter().copied().chain(QUIET).map(str::to_owned);
     let (archive, ends_within) = match &jars.archive {
         Archive::Make(path) => (vec![format!("-XX:ArchiveClassesAtExit={}", path.display())], WRITES_ARCHIVE),
         Archive::Use(_) | Archive::None => (jars.archive_options(), ENDS),
@@ -135,7 +148,7 @@ fn node(id: usize, folder: PathBuf, port: Port, jars: &Jars) -> Server {
 }
 
 fn java(jars: &Jars, log: &str, arguments: &[&str], folder: &Path) -> std::process::Command {
-    let mut java = command(&jars.java.to_string_lossy(), &MACHINE);
+    let mut java = command(&jars.java.to_string_lossy(), &SMALL);
     java.arg(log).args(jars.archive_options()).args(["-cp", &jars.class_path]).args(arguments).current_dir(folder);
     java
 }
