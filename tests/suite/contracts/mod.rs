@@ -1,5 +1,6 @@
 //! One suite a port, run for every adapter.
 
+mod admissions;
 mod bus;
 mod kafka_bus;
 mod kafka_faults;
