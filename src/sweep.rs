@@ -23,6 +23,7 @@ pub async fn sweep(bus: Arc<dyn Bus>, registry: Arc<dyn Registry>, shutdown: Shu
             _ = turns.tick() => {}
             () = shutdown.draining() => return,
         }
+        unlisted.forget();
         let turn = async {
             let nodes = match registry.nodes().await {
                 Ok(nodes) => nodes,
@@ -46,6 +47,11 @@ pub async fn sweep(bus: Arc<dyn Bus>, registry: Arc<dyn Registry>, shutdown: Shu
 struct Unlisted(Mutex<HashMap<String, Instant>>);
 
 impl Unlisted {
+    /// Whoever is still not listed is new once more, which puts its sweep off a little.
+    fn forget(&self) {
+        self.0.lock().retain(|_, since| since.elapsed() < Nodes::REMEMBERED);
+    }
+
     fn gone_for(&self, nodes: &Nodes, node: &str, now: Instant) -> Option<Duration> {
         let gone = nodes.gone_for(node)?;
         let mut known = self.0.lock();

@@ -47,7 +47,10 @@ impl Inner {
             }
             News::TokenChanged { token } => {
                 self.grace.forget(token);
-                self.roles.want(token.clone());
+                // Who is just being let in is here already.
+                if !self.present.with_token(token).is_empty() {
+                    self.roles.want(token.clone());
+                }
             }
             News::SessionEnded { session, why, .. } => {
                 let code = match why {

@@ -4,8 +4,8 @@ use footfall::message::Code;
 use stomp_frames::Command;
 
 use super::{METRICS, scrape, until, until_counted};
-use crate::support::node::{OPEN, TestNode, token};
-use crate::support::stomp::{Client, connect, frame, send, subscribe};
+use crate::support::node::{NARROW, OPEN, TestNode, slow_consumer, token};
+use crate::support::stomp::{Client, connect, frame, send};
 use crate::support::websocket::WebSocket;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,18 +124,8 @@ async fn refusals_are_counted_by_code() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_lets_too_much_wait_is_counted_and_what_was_thrown_away() {
-    let settings = "[server]\nmax_frame = 16384\nmax_outbox = 65536\n[session]\nwrite_timeout = \"60000ms\"\nack_window = 2\n";
-    let node = TestNode::start(&format!("{OPEN}{METRICS}{settings}")).await;
-    let mut writer = Client::connect(node.address, "writer").await;
-    // It acknowledges nothing, so what comes is held and counts, however fast it reads.
-    let mut client = Client::connect(node.address, "slow").await;
-    client.done(subscribe("0", "/topic/open.room").with_header("ack", "client")).await;
-    for _ in 0..20 {
-        writer.done(send("/topic/open.room", &"x".repeat(15_000))).await;
-    }
-    client.message().await;
-    client.message().await;
-    client.refused(Code::SlowConsumer).await;
+    let node = TestNode::start(&format!("{OPEN}{METRICS}{NARROW}")).await;
+    let (_writer, client) = slow_consumer(&node).await;
     drop(client);
     let page = until(&node, "what was thrown away", |page| {
         page.value("footfall_deliveries_dropped_total{reason=\"slow-consumer\"}") > 0.0 && page.value("footfall_connections_open") == 1.0

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::support::http;
-use crate::support::node::{OPEN, TestNode, token};
+use crate::support::node::{NARROW, OPEN, TestNode, slow_consumer, token};
 use crate::support::soon;
 use crate::support::stomp::{Client, Heard, frame, send, subscribe};
 use crate::support::websocket::{CONTINUATION, FIN, Got, PING, TEXT, frame as ws_frame};
@@ -297,18 +297,8 @@ async fn whoever_asks_on_and_on_and_reads_no_answer_is_dropped() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_one_that_reads_again_is_told_to_come_back() {
-    let settings = "[server]\nmax_frame = 16384\nmax_outbox = 65536\n[session]\nwrite_timeout = \"60000ms\"\nack_window = 2\n";
-    let node = TestNode::start(&format!("{OPEN}{settings}")).await;
-    let mut writer = Client::connect(node.address, "writer").await;
-    // It acknowledges nothing, so what comes is held and counts, however fast it reads.
-    let mut client = Client::connect(node.address, "slow").await;
-    client.done(subscribe("0", "/topic/open.room").with_header("ack", "client")).await;
-    for _ in 0..20 {
-        writer.done(send("/topic/open.room", &"x".repeat(15_000))).await;
-    }
-    client.message().await;
-    client.message().await;
-    client.refused(Code::SlowConsumer).await;
+    let node = TestNode::start(&format!("{OPEN}{NARROW}")).await;
+    let (mut writer, _client) = slow_consumer(&node).await;
     writer.lives().await;
 }
 

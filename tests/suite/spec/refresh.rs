@@ -4,7 +4,7 @@ use footfall::message::Code;
 use serde_json::{Value, json};
 use stomp_frames::{Command, Frame};
 
-use crate::support::node::{OPEN, TestNode, now_s, signed, token, token_named};
+use crate::support::node::{OPEN, TestNode, connected, now_s, signed, token, token_named};
 use crate::support::orders::{AUTH, order, ordered};
 use crate::support::stomp::{Client, frame, send};
 
@@ -22,10 +22,6 @@ const ROLES: &str = r#"
 /// A refresh with the token where CONNECT has it.
 fn refresh(token: &str) -> Frame {
     frame(Command::Send, &[("destination", "/app/session/refresh"), ("Authorization", &format!("Bearer {token}"))])
-}
-
-async fn connected(node: &TestNode, token: &str) -> Client {
-    Client::connect_with(node.address, token, "1.2", "0,0").await
 }
 
 /// A session that hears of refusals.

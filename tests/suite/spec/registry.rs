@@ -7,7 +7,7 @@ use serde_json::json;
 use stomp_frames::Command;
 
 use crate::support::http;
-use crate::support::node::{OPEN, TestNode, now_s, signed, token, token_named};
+use crate::support::node::{OPEN, TestNode, connected, now_s, signed, token, token_named};
 use crate::support::orders::{AUTH, order, ordered};
 use crate::support::random::{Random, seed};
 use crate::support::soon;
@@ -30,10 +30,6 @@ const DESK: &str = r#"
     pattern = "/user/queue/{name}"
     subscribe = "true"
 "#;
-
-async fn connected(node: &TestNode, token: &str) -> Client {
-    Client::connect_with(node.address, token, "1.2", "0,0").await
-}
 
 /// It may not come in, and is told why.
 async fn kept_out(node: &TestNode, token: &str) {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use footfall::admission::Admissions;
 use footfall::auth::{JwtAlgorithm, KeySettings};
 use footfall::channel::{ChannelInterceptor, RateLimitSettings};
+use footfall::message::Code;
 use footfall::node::Node;
 use footfall::settings::{Settings, load_text};
 use footfall::shutdown::Shutdown;
@@ -16,6 +17,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use tokio::task::JoinHandle;
 
+use super::stomp::{Client, send, subscribe};
 use super::{PATIENCE, http, soon};
 
 pub(crate) const SECRET: &str = "a secret of the tests with more than 32 bytes";
@@ -125,6 +127,28 @@ impl TestNode {
         let in_time = tokio::time::timeout(PATIENCE, settled).await;
         assert!(in_time.is_ok(), "{last} connections, not {expected}");
     }
+}
+
+/// A session with this token.
+pub(crate) async fn connected(node: &TestNode, token: &str) -> Client {
+    Client::connect_with(node.address, token, "1.2", "0,0").await
+}
+
+/// Settings with which a client that acknowledges nothing is soon too slow.
+pub(crate) const NARROW: &str = "[server]\nmax_frame = 16384\nmax_outbox = 65536\n[session]\nwrite_timeout = \"60000ms\"\nack_window = 2\n";
+
+/// A client that let too much wait and was ended for it, however fast it read; and whoever wrote to it.
+pub(crate) async fn slow_consumer(node: &TestNode) -> (Client, Client) {
+    let mut writer = Client::connect(node.address, "writer").await;
+    let mut client = Client::connect(node.address, "slow").await;
+    client.done(subscribe("0", "/topic/open.room").with_header("ack", "client")).await;
+    for _ in 0..20 {
+        writer.done(send("/topic/open.room", &"x".repeat(15_000))).await;
+    }
+    client.message().await;
+    client.message().await;
+    client.refused(Code::SlowConsumer).await;
+    (writer, client)
 }
 
 /// A token for this user that is good for an hour.
